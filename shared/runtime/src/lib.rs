@@ -1,0 +1,15 @@
+//! What every role needs to run as a process.
+//!
+//! In reading order:
+//!
+//! - [`config`]: one file per section; the file, the environment and the command line make one
+//!   checked [`config::Config`]. Everyone is handed values, never the whole.
+//! - [`clock`]: the only source of time, so that tests can set it.
+//! - [`lifecycle`]: the only place that spawns tasks; shutdown is a soft signal, then a hard one.
+
+pub mod clock;
+pub mod config;
+pub mod lifecycle;
+
+pub use clock::Clock;
+pub use lifecycle::Lifecycle;

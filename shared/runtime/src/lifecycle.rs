@@ -1,0 +1,153 @@
+//! Tasks and their end.
+//!
+//! Every task of the process is spawned here, so that shutdown can wait for all of them. It has
+//! two signals: *soft* (finish what you do, take nothing new) and, when the grace is over or the
+//! operator insists, *hard* (stop now).
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long tasks get to notice the hard signal before the process goes without them.
+const HARD_STOP: Duration = Duration::from_secs(1);
+
+/// The tasks of one process and the signals that end them. Cloning is cheap.
+#[derive(Debug, Clone, Default)]
+pub struct Lifecycle {
+    soft: CancellationToken,
+    hard: CancellationToken,
+    tasks: TaskTracker,
+    failed: Arc<AtomicBool>,
+}
+
+/// How a shutdown went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every task ended by itself.
+    Drained,
+    /// Some had to be stopped: the grace was over, or the operator asked twice.
+    Forced,
+}
+
+impl Lifecycle {
+    /// A process without tasks.
+    pub fn new() -> Lifecycle {
+        Lifecycle::default()
+    }
+
+    /// Spawns a task that the process cannot do without: if it panics, the whole process drains
+    /// and [`Lifecycle::failed`] tells so.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let guard = Guard { name, soft: self.soft.clone(), failed: self.failed.clone() };
+        self.tasks.spawn(async move {
+            let _guard = guard;
+            task.await;
+        });
+    }
+
+    /// Spawns one of many tasks of equal kind, at no cost beyond the task's own. A panic ends
+    /// that task alone.
+    pub fn spawn_connection(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Cancelled when the process should drain: take nothing new, finish, end.
+    pub fn soft(&self) -> &CancellationToken {
+        &self.soft
+    }
+
+    /// Cancelled when the process must end now.
+    pub fn hard(&self) -> &CancellationToken {
+        &self.hard
+    }
+
+    /// How many tasks are running.
+    pub fn tasks_count(&self) -> usize {
+        self.tasks.len()
+    }
+
+    /// Whether a task that the process cannot do without panicked.
+    pub fn failed(&self) -> bool {
+        self.failed.load(Ordering::Acquire)
+    }
+
+    /// Gives the soft signal, waits for all tasks until `grace` is over or the hard signal is
+    /// given elsewhere, then gives the hard one and waits a moment longer.
+    pub async fn shutdown(&self, grace: Duration) -> Stopped {
+        self.soft.cancel();
+        self.tasks.close();
+        tokio::select! {
+            () = self.tasks.wait() => return Stopped::Drained,
+            () = self.hard.cancelled() => {}
+            () = tokio::time::sleep(grace) => {}
+        }
+        self.hard.cancel();
+        // Whoever does not look at the signal ends with the runtime.
+        let _ = tokio::time::timeout(HARD_STOP, self.tasks.wait()).await;
+        Stopped::Forced
+    }
+}
+
+/// Notices that a task was dropped before its end by a panic.
+struct Guard {
+    name: &'static str,
+    soft: CancellationToken,
+    failed: Arc<AtomicBool>,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!(task = self.name, "a task failed; draining");
+            self.failed.store(true, Ordering::Release);
+            self.soft.cancel();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_waits_for_tasks_that_follow_the_soft_signal() {
+        let life = Lifecycle::new();
+        let soft = life.soft().clone();
+        life.spawn("good", async move {
+            soft.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        });
+        assert_eq!(life.shutdown(Duration::from_secs(5)).await, Stopped::Drained);
+        assert_eq!(life.tasks_count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn grace_ends_and_the_hard_signal_is_given() {
+        let life = Lifecycle::new();
+        let hard = life.hard().clone();
+        life.spawn_connection(async move { hard.cancelled().await });
+        assert_eq!(life.shutdown(Duration::from_secs(5)).await, Stopped::Forced);
+        assert_eq!(life.tasks_count(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_needed_task_drains_the_process() {
+        let life = Lifecycle::new();
+        life.spawn("bad", async { panic!("on purpose") });
+        life.soft().cancelled().await;
+        assert!(life.failed());
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_a_connection_ends_it_alone() {
+        let life = Lifecycle::new();
+        life.spawn_connection(async { panic!("on purpose") });
+        while life.tasks_count() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert!(!life.failed() && !life.soft().is_cancelled());
+    }
+}
