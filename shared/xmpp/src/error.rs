@@ -1,5 +1,7 @@
 //! Stream errors (RFC 6120 §4.9) and stanza errors (§8.3), as values.
 
+use crate::escape::escape_text;
+use crate::ns;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -29,6 +31,8 @@ macro_rules! conditions {
         }
     };
 }
+
+pub(crate) use conditions;
 
 conditions! {
     /// RFC 6120 §4.9.3.
@@ -208,9 +212,16 @@ impl From<StanzaCondition> for StanzaError {
     fn from(condition: StanzaCondition) -> StanzaError {
         use StanzaCondition as C;
         let kind = match condition {
-            C::BadRequest | C::JidMalformed | C::NotAcceptable | C::PolicyViolation | C::Redirect => ErrorType::Modify,
-            C::Forbidden | C::NotAuthorized | C::RegistrationRequired | C::SubscriptionRequired => ErrorType::Auth,
-            C::RecipientUnavailable | C::RemoteServerTimeout | C::ResourceConstraint | C::UnexpectedRequest => ErrorType::Wait,
+            C::BadRequest | C::JidMalformed | C::NotAcceptable | C::PolicyViolation | C::Redirect => {
+                ErrorType::Modify
+            }
+            C::Forbidden | C::NotAuthorized | C::RegistrationRequired | C::SubscriptionRequired => {
+                ErrorType::Auth
+            }
+            C::RecipientUnavailable
+            | C::RemoteServerTimeout
+            | C::ResourceConstraint
+            | C::UnexpectedRequest => ErrorType::Wait,
             C::Conflict
             | C::FeatureNotImplemented
             | C::Gone
@@ -222,5 +233,102 @@ impl From<StanzaCondition> for StanzaError {
             | C::UndefinedCondition => ErrorType::Cancel,
         };
         StanzaError { kind, condition, text: None, extra: None }
+    }
+}
+
+impl StreamError {
+    /// Appends what stands inside `<stream:error/>` (RFC 6120 §4.9.2).
+    pub fn write(&self, into: &mut String) {
+        condition(into, self.condition.as_str(), ns::STREAM_ERRORS, self.content.as_deref());
+        if let Some(text) = &self.text {
+            error_text(into, text, ns::STREAM_ERRORS);
+        }
+    }
+}
+
+impl StanzaError {
+    /// The `<error/>` element for a place where the content namespace is the default
+    /// (RFC 6120 §8.3.2).
+    pub fn to_xml(&self) -> String {
+        let mut out = String::with_capacity(160);
+        self.write(&mut out);
+        out
+    }
+
+    /// Appends [`StanzaError::to_xml`].
+    pub fn write(&self, into: &mut String) {
+        into.push_str("<error type='");
+        into.push_str(self.kind.as_str());
+        into.push_str("'>");
+        condition(into, self.condition.as_str(), ns::STANZA_ERRORS, None);
+        if let Some(text) = &self.text {
+            error_text(into, text, ns::STANZA_ERRORS);
+        }
+        if let Some(extra) = &self.extra {
+            into.push_str(extra);
+        }
+        into.push_str("</error>");
+    }
+}
+
+fn condition(into: &mut String, name: &str, ns: &str, content: Option<&str>) {
+    into.push('<');
+    into.push_str(name);
+    into.push_str(" xmlns='");
+    into.push_str(ns);
+    match content {
+        None => into.push_str("'/>"),
+        Some(content) => {
+            into.push_str("'>");
+            escape_text(into, content);
+            into.push_str("</");
+            into.push_str(name);
+            into.push('>');
+        }
+    }
+}
+
+fn error_text(into: &mut String, text: &str, ns: &str) {
+    into.push_str("<text xmlns='");
+    into.push_str(ns);
+    into.push_str("' xml:lang='en'>");
+    escape_text(into, text);
+    into.push_str("</text>");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stanza_errors_are_written() {
+        let error = StanzaError::new(StanzaCondition::ItemNotFound, "no <such> thing");
+        assert_eq!(
+            error.to_xml(),
+            "<error type='cancel'><item-not-found xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>\
+             <text xmlns='urn:ietf:params:xml:ns:xmpp-stanzas' xml:lang='en'>no &lt;such&gt; thing</text></error>"
+        );
+        let error = StanzaError {
+            extra: Some("<too-many xmlns='urn:x'/>".into()),
+            ..StanzaError::from(StanzaCondition::ResourceConstraint)
+        };
+        assert_eq!(
+            error.with_kind(ErrorType::Modify).to_xml(),
+            "<error type='modify'><resource-constraint xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/><too-many xmlns='urn:x'/></error>"
+        );
+    }
+
+    #[test]
+    fn conditions_have_the_names_of_the_rfc() {
+        for condition in StreamCondition::ALL {
+            assert_eq!(StreamCondition::from_name(condition.as_str()), Some(*condition));
+        }
+        for condition in StanzaCondition::ALL {
+            assert_eq!(StanzaCondition::from_name(condition.as_str()), Some(*condition));
+        }
+        assert_eq!(
+            (StreamCondition::ALL.len(), StanzaCondition::ALL.len(), ErrorType::ALL.len()),
+            (25, 22, 5)
+        );
     }
 }

@@ -1,0 +1,118 @@
+//! Classes of bytes and characters in XML 1.0 (fifth edition).
+
+use crate::error::{StreamCondition, StreamError};
+
+/// May start a name. Every byte of a non-ASCII character counts; [`is_name`] looks closer.
+pub(super) const NAME_START: u8 = 1;
+/// May stand in a name, colon included.
+pub(super) const NAME: u8 = 2;
+/// Needs no look in character data.
+pub(super) const TEXT: u8 = 4;
+/// Needs no look in an attribute's value.
+pub(super) const VALUE: u8 = 8;
+/// White space.
+pub(super) const SPACE: u8 = 16;
+
+const CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        let byte = i as u8;
+        let mut class = 0;
+        if byte.is_ascii_alphabetic() || byte == b'_' || byte >= 0x80 {
+            class |= NAME_START | NAME;
+        }
+        if byte.is_ascii_digit() || matches!(byte, b'-' | b'.' | b':') {
+            class |= NAME;
+        }
+        if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
+            class |= SPACE;
+        }
+        let allowed = byte >= b' ' || matches!(byte, b'\t' | b'\n' | b'\r');
+        if allowed && !matches!(byte, b'<' | b'&' | b'>') {
+            class |= TEXT;
+        }
+        if byte >= b' ' && !matches!(byte, b'<' | b'&' | b'\'' | b'"') {
+            class |= VALUE;
+        }
+        table[i] = class;
+        i += 1;
+    }
+    table
+};
+
+/// Whether `byte` is of one of the classes in `mask`.
+#[inline(always)]
+pub(super) fn is(byte: u8, mask: u8) -> bool {
+    CLASSES[byte as usize] & mask != 0
+}
+
+/// Where the run of bytes of class `mask` that starts at `from` ends.
+#[inline(always)]
+pub(super) fn run(bytes: &[u8], from: usize, mask: u8) -> usize {
+    let mut at = from;
+    while at < bytes.len() && is(bytes[at], mask) {
+        at += 1;
+    }
+    at
+}
+
+/// Where the run of bytes that need no look in character data ends, sixteen at a time.
+#[inline]
+pub(super) fn text_run(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(chunk) = bytes.get(at..at + 16) {
+        let mut special = false;
+        // A fold without a branch: the compiler turns it into a few vector instructions.
+        for &byte in chunk {
+            special |= byte < b' ' || byte == b'<' || byte == b'&' || byte == b'>';
+        }
+        if special {
+            break;
+        }
+        at += 16;
+    }
+    run(bytes, at, TEXT)
+}
+
+/// Whether `name` is a name without a colon (Namespaces in XML §3, NCName).
+pub(super) fn is_name(name: &[u8]) -> Result<bool, StreamError> {
+    if name.is_ascii() {
+        return Ok(name.first().is_some_and(|&b| is(b, NAME_START))
+            && name.iter().all(|&b| is(b, NAME) && b != b':'));
+    }
+    let name = std::str::from_utf8(name).map_err(|_| bad_utf8())?;
+    let mut chars = name.chars();
+    Ok(chars.next().is_some_and(is_name_start_char) && chars.all(is_name_char))
+}
+
+/// RFC 6120 §4.9.3.22 names the violation of UTF-8's rules.
+pub(super) fn bad_utf8() -> StreamError {
+    StreamError::new(StreamCondition::UnsupportedEncoding, "invalid UTF-8")
+}
+
+/// XML 1.0 §2.3, NameStartChar without the colon.
+fn is_name_start_char(c: char) -> bool {
+    matches!(c, 'A'..='Z' | '_' | 'a'..='z' | '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{2FF}'
+        | '\u{370}'..='\u{37D}' | '\u{37F}'..='\u{1FFF}' | '\u{200C}'..='\u{200D}' | '\u{2070}'..='\u{218F}'
+        | '\u{2C00}'..='\u{2FEF}' | '\u{3001}'..='\u{D7FF}' | '\u{F900}'..='\u{FDCF}' | '\u{FDF0}'..='\u{FFFD}'
+        | '\u{10000}'..='\u{EFFFF}')
+}
+
+/// XML 1.0 §2.3, NameChar without the colon.
+fn is_name_char(c: char) -> bool {
+    is_name_start_char(c)
+        || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+}
+
+/// Checks the whole of a well-formed element for what is cheaper to check once: UTF-8 and the two
+/// non-characters that XML excludes (§2.2).
+pub(super) fn check_utf8(bytes: &[u8]) -> Result<&str, StreamError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| bad_utf8())?;
+    for at in memchr::memchr_iter(0xEF, bytes) {
+        if matches!(bytes[at + 1..at + 3], [0xBF, 0xBE | 0xBF]) {
+            return Err(StreamError::new(StreamCondition::NotWellFormed, "a character that XML excludes"));
+        }
+    }
+    Ok(text)
+}
