@@ -75,11 +75,11 @@ impl Jid {
         let (local, domain, resource) = prepare_parts(local, domain, resource)?;
         let prepared = Parts { local: local.as_deref(), domain: &domain, resource: resource.as_deref() };
         // Nothing was mapped and nothing cut off: the text is its own prepared form.
-        if prepared.len() == text.len()
-            && is_borrowed(&local)
-            && is_borrowed(&resource)
-            && is_unmapped(&domain)
-        {
+        let unmapped = matches!(
+            (&local, &domain, &resource),
+            (None | Some(Cow::Borrowed(_)), Cow::Borrowed(_), None | Some(Cow::Borrowed(_)))
+        );
+        if unmapped && prepared.len() == text.len() {
             return Ok(prepared.with_text(Arc::from(text)));
         }
         Ok(prepared.join())
@@ -175,14 +175,6 @@ fn prepare_parts<'a>(
         prepare::domain(domain)?,
         resource.map(prepare::resource).transpose()?,
     ))
-}
-
-fn is_unmapped(part: &Cow<'_, str>) -> bool {
-    matches!(part, Cow::Borrowed(_))
-}
-
-fn is_borrowed(part: &Option<Cow<'_, str>>) -> bool {
-    part.as_ref().is_none_or(is_unmapped)
 }
 
 impl Parts<'_> {
