@@ -1,8 +1,9 @@
 //! Tasks and their end.
 //!
-//! Every task of the process is spawned here, so that shutdown can wait for all of them. It has
-//! two signals: *soft* (finish what you do, take nothing new) and, when the grace is over or the
-//! operator insists, *hard* (stop now).
+//! Every task of the process is spawned here, so that shutdown can wait for all of them. There are
+//! two kinds. *Tasks* do the work and end at the soft signal (finish what you do, take nothing new).
+//! *Services* are what tasks rely on to finish, such as the message log's commits: they end when
+//! the last task has. When the grace is over, the hard signal tells tasks to stop where they are.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,21 +15,26 @@ use tokio_util::task::TaskTracker;
 /// How long tasks get to notice the hard signal before the process goes without them.
 const HARD_STOP: Duration = Duration::from_secs(1);
 
+/// How long services get to finish when the last task has ended.
+const SERVICES_STOP: Duration = Duration::from_secs(5);
+
 /// The tasks of one process and the signals that end them. Cloning is cheap.
 #[derive(Debug, Clone, Default)]
 pub struct Lifecycle {
     soft: CancellationToken,
     hard: CancellationToken,
+    drained: CancellationToken,
     tasks: TaskTracker,
+    services: TaskTracker,
     failed: Arc<AtomicBool>,
 }
 
 /// How a shutdown went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// Every task ended by itself.
+    /// Everything ended by itself.
     Drained,
-    /// Some had to be stopped: the grace was over, or the operator asked twice.
+    /// Some tasks had to be stopped: the grace was over.
     Forced,
 }
 
@@ -39,13 +45,9 @@ impl Lifecycle {
     }
 
     /// Spawns a task that the process cannot do without: if it panics, the whole process drains
-    /// and [`Lifecycle::failed`] tells so.
+    /// and [`Lifecycle::failed`] tells so. It should end at the soft signal.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let guard = Guard { name, soft: self.soft.clone(), failed: self.failed.clone() };
-        self.tasks.spawn(async move {
-            let _guard = guard;
-            task.await;
-        });
+        self.tasks.spawn(self.guarded(name, task));
     }
 
     /// Spawns one of many tasks of equal kind, at no cost beyond the task's own. A panic ends
@@ -54,40 +56,67 @@ impl Lifecycle {
         self.tasks.spawn(task);
     }
 
-    /// Cancelled when the process should drain: take nothing new, finish, end.
+    /// Spawns a service: it should end at [`Lifecycle::drained`], when every task has ended and
+    /// nothing more will be asked of it. A panic drains the process.
+    pub fn spawn_service(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.services.spawn(self.guarded(name, task));
+    }
+
+    fn guarded(
+        &self,
+        name: &'static str,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let guard = Guard { name, soft: self.soft.clone(), failed: self.failed.clone() };
+        async move {
+            let _guard = guard;
+            task.await;
+        }
+    }
+
+    /// Cancelled when tasks should drain: take nothing new, finish, end.
     pub fn soft(&self) -> &CancellationToken {
         &self.soft
     }
 
-    /// Cancelled when the process must end now.
+    /// Cancelled when tasks must end now.
     pub fn hard(&self) -> &CancellationToken {
         &self.hard
     }
 
-    /// How many tasks are running.
+    /// Cancelled when every task has ended or was given up: services finish and end.
+    pub fn drained(&self) -> &CancellationToken {
+        &self.drained
+    }
+
+    /// How many tasks are running, services apart.
     pub fn tasks_count(&self) -> usize {
         self.tasks.len()
     }
 
-    /// Whether a task that the process cannot do without panicked.
+    /// Whether something that the process cannot do without panicked.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// Gives the soft signal, waits for all tasks until `grace` is over or the hard signal is
-    /// given elsewhere, then gives the hard one and waits a moment longer.
+    /// Gives the soft signal and waits for all tasks, with the hard signal when `grace` is over;
+    /// then waits for the services.
     pub async fn shutdown(&self, grace: Duration) -> Stopped {
         self.soft.cancel();
         self.tasks.close();
-        tokio::select! {
-            () = self.tasks.wait() => return Stopped::Drained,
-            () = self.hard.cancelled() => {}
-            () = tokio::time::sleep(grace) => {}
+        self.services.close();
+        let mut stopped = Stopped::Drained;
+        if tokio::time::timeout(grace, self.tasks.wait()).await.is_err() {
+            stopped = Stopped::Forced;
+            self.hard.cancel();
+            // Whoever does not look at the signal ends with the runtime.
+            let _ = tokio::time::timeout(HARD_STOP, self.tasks.wait()).await;
         }
-        self.hard.cancel();
-        // Whoever does not look at the signal ends with the runtime.
-        let _ = tokio::time::timeout(HARD_STOP, self.tasks.wait()).await;
-        Stopped::Forced
+        self.drained.cancel();
+        if tokio::time::timeout(SERVICES_STOP, self.services.wait()).await.is_err() {
+            stopped = Stopped::Forced;
+        }
+        stopped
     }
 }
 
@@ -131,6 +160,25 @@ mod tests {
         life.spawn_connection(async move { hard.cancelled().await });
         assert_eq!(life.shutdown(Duration::from_secs(5)).await, Stopped::Forced);
         assert_eq!(life.tasks_count(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn services_outlive_the_tasks() {
+        let life = Lifecycle::new();
+        let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (soft, drained) = (life.soft().clone(), life.drained().clone());
+        let last = sender.clone();
+        life.spawn_service("log", async move {
+            drained.cancelled().await;
+            last.send("service").unwrap();
+        });
+        life.spawn_connection(async move {
+            soft.cancelled().await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            sender.send("task").unwrap();
+        });
+        assert_eq!(life.shutdown(Duration::from_secs(5)).await, Stopped::Drained);
+        assert_eq!((receiver.recv().await, receiver.recv().await), (Some("task"), Some("service")));
     }
 
     #[tokio::test]

@@ -91,6 +91,14 @@ impl Config {
         Config::SECTIONS.iter().flat_map(|(name, _, keys)| keys.iter().map(move |key| (*name, key)))
     }
 
+    /// The file of the administration token.
+    pub fn admin_token_file(&self) -> std::path::PathBuf {
+        match self.admin.token_file.as_os_str().is_empty() {
+            true => self.node.data_dir.join("admin-token"),
+            false => self.admin.token_file.clone(),
+        }
+    }
+
     /// The keys whose values differ between two configurations, as `section.key`.
     pub fn differences(&self, other: &Config) -> Vec<String> {
         Config::keys()
