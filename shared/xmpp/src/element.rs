@@ -195,7 +195,7 @@ impl Element {
         for node in &self.nodes {
             match node {
                 Node::Element(child) => child.write(into, &self.ns),
-                Node::Text(text) => escape_text(into, text),
+                Node::Text(text) => escape_text(text, into),
             }
         }
         into.push_str("</");
@@ -208,7 +208,7 @@ fn push_attr(into: &mut String, name: &str, value: &str) {
     into.push(' ');
     into.push_str(name);
     into.push_str("='");
-    escape_attr(into, value);
+    escape_attr(value, into);
     into.push('\'');
 }
 

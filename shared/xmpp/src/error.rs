@@ -280,7 +280,7 @@ fn condition(into: &mut String, name: &str, ns: &str, content: Option<&str>) {
         None => into.push_str("'/>"),
         Some(content) => {
             into.push_str("'>");
-            escape_text(into, content);
+            escape_text(content, into);
             into.push_str("</");
             into.push_str(name);
             into.push('>');
@@ -292,7 +292,7 @@ fn error_text(into: &mut String, text: &str, ns: &str) {
     into.push_str("<text xmlns='");
     into.push_str(ns);
     into.push_str("' xml:lang='en'>");
-    escape_text(into, text);
+    escape_text(text, into);
     into.push_str("</text>");
 }
 

@@ -11,13 +11,13 @@ pub fn is_xml_char(c: char) -> bool {
 }
 
 /// Appends `text` as character data. A character that XML cannot carry becomes U+FFFD.
-pub fn escape_text(into: &mut String, text: &str) {
+pub fn escape_text(text: &str, into: &mut String) {
     escape(into, text, |byte| matches!(byte, b'&' | b'<' | b'>' | b'\r'));
 }
 
 /// Appends `value` for an attribute in quotes of either kind. A character that XML cannot carry
 /// becomes U+FFFD.
-pub fn escape_attr(into: &mut String, value: &str) {
+pub fn escape_attr(value: &str, into: &mut String) {
     escape(into, value, |byte| matches!(byte, b'&' | b'<' | b'>' | b'\'' | b'"' | b'\t' | b'\n' | b'\r'));
 }
 
@@ -128,13 +128,13 @@ mod tests {
 
     fn text(s: &str) -> String {
         let mut out = String::new();
-        escape_text(&mut out, s);
+        escape_text(s, &mut out);
         out
     }
 
     fn attr(s: &str) -> String {
         let mut out = String::new();
-        escape_attr(&mut out, s);
+        escape_attr(s, &mut out);
         out
     }
 

@@ -61,7 +61,7 @@ fn header_attributes(into: &mut String, header: HeaderOut<'_>) {
             into.push(' ');
             into.push_str(name);
             into.push_str("='");
-            escape_attr(into, value);
+            escape_attr(value, into);
             into.push('\'');
         }
     }

@@ -1,1 +1,5 @@
 //! Payloads that several features share.
+
+pub mod caps;
+pub mod delay;
+pub mod disco;

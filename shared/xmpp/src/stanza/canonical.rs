@@ -118,7 +118,7 @@ fn address(out: &mut String, name: &str, jid: Option<&Jid>) {
 pub(super) fn value(out: &mut String, name: &str, text: &str) -> (Span, bool) {
     out.push_str(name);
     let start = out.len();
-    escape_attr(out, text);
+    escape_attr(text, out);
     let span = Span::new(start, out.len());
     out.push('\'');
     (span, out.len() - 1 - start != text.len())
