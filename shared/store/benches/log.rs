@@ -1,0 +1,3 @@
+//! CPU of the message log per message.
+
+fn main() {}

@@ -1,0 +1,437 @@
+//! Every statement of the message log.
+
+use super::LogId;
+use super::chunk::Chunk;
+use super::read::Waiting;
+use crate::{AccountId, Db, StoreError};
+use sqlx::query_builder::Separated;
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
+
+/// Rows that one statement inserts or deletes. Each statement costs a switch to SQLite's thread
+/// and back; 5 values × 64 stay far below SQLite's limit of 32766.
+const ROWS: usize = 64;
+/// Writers that are kept for the operator to see.
+const WRITERS_KEPT: i64 = 16;
+
+/// Fences all earlier writers and begins a new one; also returns the highest id that was settled.
+pub(super) async fn writer_begin(db: &Db) -> Result<(i64, LogId), StoreError> {
+    let Db::Sqlite(db) = db;
+    let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("UPDATE writer SET fenced = 1 WHERE NOT fenced").execute(&mut *tx).await?;
+    let (id, last_id): (i64, i64) = sqlx::query_as(
+        "INSERT INTO writer (last_id) SELECT coalesce(max(last_id), 0) FROM writer RETURNING id, last_id",
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    sqlx::query("DELETE FROM writer WHERE id <= ?1").bind(id - WRITERS_KEPT).execute(&mut *tx).await?;
+    tx.commit().await?;
+    Ok((id, LogId(last_id as u64)))
+}
+
+/// The first row of the journal after this one.
+pub(super) async fn journal_next(db: &Db, after: u64) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+    let Db::Sqlite(db) = db;
+    let row: Option<(i64, Vec<u8>)> =
+        sqlx::query_as("SELECT seq, data FROM journal WHERE seq > ?1 ORDER BY seq LIMIT 1")
+            .bind(after as i64)
+            .fetch_optional(&db.writer)
+            .await?;
+    Ok(row.map(|(seq, data)| (seq as u64, data)))
+}
+
+/// Which of these accounts do not exist.
+pub(super) async fn accounts_missing(db: &Db, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError> {
+    let Db::Sqlite(db) = db;
+    let mut missing = Vec::new();
+    for accounts in accounts.chunks(ROWS) {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT id FROM account WHERE id IN (");
+        let mut ids: Separated<'_, Sqlite, _> = query.separated(", ");
+        for account in accounts {
+            ids.push_bind(account.0);
+        }
+        query.push(")");
+        let found: Vec<(i64,)> = query.build_query_as().fetch_all(&db.readers).await?;
+        missing.extend(accounts.iter().filter(|account| !found.contains(&(account.0,))));
+    }
+    Ok(missing)
+}
+
+/// Writes one commit. Writing the same one twice is one commit.
+pub(super) async fn journal_insert(db: &Db, writer: i64, seq: u64, data: &[u8]) -> Result<(), StoreError> {
+    let Db::Sqlite(db) = db;
+    let mut conn = db.writer.acquire().await?;
+    // One statement is one transaction.
+    let insert = sqlx::query(
+        "INSERT INTO journal (seq, writer, data) SELECT ?1, ?2, ?3
+         WHERE EXISTS (SELECT 1 FROM writer WHERE id = ?2 AND NOT fenced)",
+    )
+    .bind(seq as i64)
+    .bind(writer)
+    .bind(data);
+    match insert.execute(&mut *conn).await {
+        Ok(done) if done.rows_affected() == 1 => Ok(()),
+        Ok(_) => Err(StoreError::Fenced),
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            // An attempt whose outcome was never heard. If it is ours, it is done.
+            let (found,): (i64,) = sqlx::query_as("SELECT writer FROM journal WHERE seq = ?1")
+                .bind(seq as i64)
+                .fetch_one(&mut *conn)
+                .await?;
+            if found == writer { Ok(()) } else { Err(StoreError::Fenced) }
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The transaction of one settling. Rows are gathered and written many at a time.
+pub(super) struct Settling {
+    tx: Transaction<'static, Sqlite>,
+    chunks: Vec<(AccountId, LogId, LogId, Vec<u8>)>,
+    peers: Vec<(AccountId, i64, LogId)>,
+    pending: Vec<(AccountId, LogId, LogId)>,
+    taken: Vec<(AccountId, LogId)>,
+}
+
+impl Settling {
+    /// Begins, unless this writer is fenced. No id to come is above `last_id`.
+    pub(super) async fn begin(db: &Db, writer: i64, last_id: LogId) -> Result<Settling, StoreError> {
+        let Db::Sqlite(db) = db;
+        let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let done = sqlx::query("UPDATE writer SET last_id = max(last_id, ?2) WHERE id = ?1 AND NOT fenced")
+            .bind(writer)
+            .bind(last_id.0 as i64)
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() != 1 {
+            return Err(StoreError::Fenced);
+        }
+        Ok(Settling { tx, chunks: vec![], peers: vec![], pending: vec![], taken: vec![] })
+    }
+
+    /// A chunk. If it is there already, from a settling whose outcome was never heard, it has
+    /// no less in it now.
+    pub(super) async fn chunk(&mut self, account: AccountId, chunk: Chunk) -> Result<(), StoreError> {
+        self.peers.extend(chunk.peers.iter().map(|peer| (account, *peer, chunk.first_id)));
+        if self.peers.len() >= ROWS {
+            self.write_peers().await?;
+        }
+        self.chunks.push((account, chunk.first_id, chunk.last_id, chunk.data));
+        if self.chunks.len() >= ROWS { self.write_chunks().await } else { Ok(()) }
+    }
+
+    /// An entry in the chunk with this first id that is pending.
+    pub(super) async fn pending(
+        &mut self,
+        account: AccountId,
+        id: LogId,
+        chunk: LogId,
+    ) -> Result<(), StoreError> {
+        self.pending.push((account, id, chunk));
+        if self.pending.len() >= ROWS { self.write_pending().await } else { Ok(()) }
+    }
+
+    /// An entry, settled before, that is no longer pending.
+    pub(super) async fn taken(&mut self, account: AccountId, id: LogId) -> Result<(), StoreError> {
+        self.taken.push((account, id));
+        if self.taken.len() >= ROWS { self.write_taken().await } else { Ok(()) }
+    }
+
+    /// Removes the journal up to this row and ends the transaction.
+    pub(super) async fn commit(mut self, through: u64) -> Result<(), StoreError> {
+        self.write_chunks().await?;
+        self.write_peers().await?;
+        self.write_pending().await?;
+        self.write_taken().await?;
+        sqlx::query("DELETE FROM journal WHERE seq <= ?1")
+            .bind(through as i64)
+            .execute(&mut *self.tx)
+            .await?;
+        Ok(self.tx.commit().await?)
+    }
+
+    async fn write_chunks(&mut self) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.chunks);
+        let into = "INSERT OR REPLACE INTO log_chunk (account, first_id, last_id, data) ";
+        insert(&mut self.tx, into, rows, |row, (account, first, last, data)| {
+            row.push_bind(account.0).push_bind(first.0 as i64).push_bind(last.0 as i64).push_bind(data);
+        })
+        .await
+    }
+
+    async fn write_peers(&mut self) -> Result<(), StoreError> {
+        let mut rows = std::mem::take(&mut self.peers);
+        while !rows.is_empty() {
+            let rest = rows.split_off(rows.len().min(ROWS));
+            let into = "INSERT OR IGNORE INTO log_chunk_peer (account, peer, first_id) ";
+            insert(&mut self.tx, into, rows, |row, (account, peer, chunk)| {
+                row.push_bind(account.0).push_bind(peer).push_bind(chunk.0 as i64);
+            })
+            .await?;
+            rows = rest;
+        }
+        Ok(())
+    }
+
+    async fn write_pending(&mut self) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.pending);
+        let into = "INSERT OR REPLACE INTO log_pending (account, id, first_id) ";
+        insert(&mut self.tx, into, rows, |row, (account, id, chunk)| {
+            row.push_bind(account.0).push_bind(id.0 as i64).push_bind(chunk.0 as i64);
+        })
+        .await
+    }
+
+    async fn write_taken(&mut self) -> Result<(), StoreError> {
+        let rows = std::mem::take(&mut self.taken);
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let is_full = rows.len() == ROWS;
+        let mut query = QueryBuilder::<Sqlite>::new("DELETE FROM log_pending WHERE (account, id) IN (");
+        query.push_values(rows, |mut row, (account, id)| {
+            row.push_bind(account.0).push_bind(id.0 as i64);
+        });
+        query.push(")");
+        query.build().persistent(is_full).execute(&mut *self.tx).await?;
+        Ok(())
+    }
+}
+
+async fn insert<T>(
+    conn: &mut SqliteConnection,
+    into: &'static str,
+    rows: Vec<T>,
+    mut bind: impl FnMut(&mut Separated<'_, Sqlite, &'static str>, T),
+) -> Result<(), StoreError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    // Only the full length is worth a place in the cache of prepared statements.
+    let is_full = rows.len() == ROWS;
+    let mut query = QueryBuilder::<Sqlite>::new(into);
+    query.push_values(rows, |mut row, values| bind(&mut row, values));
+    query.build().persistent(is_full).execute(conn).await?;
+    Ok(())
+}
+
+/// A row of `log_pending`.
+pub(super) struct PendingRow {
+    pub(super) id: LogId,
+    pub(super) chunk: LogId,
+}
+
+/// The first pending entries after an id.
+pub(super) async fn pending(
+    db: &Db,
+    account: AccountId,
+    after: LogId,
+    limit: usize,
+) -> Result<Vec<PendingRow>, StoreError> {
+    let Db::Sqlite(db) = db;
+    let rows: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT id, first_id FROM log_pending WHERE account = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+    )
+    .bind(account.0)
+    .bind(after.0 as i64)
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(&db.readers)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(id, chunk)| PendingRow { id: LogId(id as u64), chunk: LogId(chunk as u64) })
+        .collect())
+}
+
+/// How many rows of `log_pending` are below an id and not among `taken`, and the oldest.
+pub(super) async fn pending_below(
+    conn: &mut SqliteConnection,
+    account: AccountId,
+    below: LogId,
+    taken: &[LogId],
+) -> Result<Waiting, StoreError> {
+    if taken.is_empty() {
+        let (count, oldest): (i64, Option<i64>) =
+            sqlx::query_as("SELECT count(*), min(id) FROM log_pending WHERE account = ?1 AND id < ?2")
+                .bind(account.0)
+                .bind(below.0 as i64)
+                .fetch_one(conn)
+                .await?;
+        return Ok(Waiting { count: count as u64, oldest: oldest.map(|id| LogId(id as u64)) });
+    }
+    // Sessions just took some: there are few rows then, or few of them are left.
+    let rows: Vec<(i64,)> =
+        sqlx::query_as("SELECT id FROM log_pending WHERE account = ?1 AND id < ?2 ORDER BY id")
+            .bind(account.0)
+            .bind(below.0 as i64)
+            .fetch_all(conn)
+            .await?;
+    let taken: std::collections::HashSet<u64> = taken.iter().map(|id| id.0).collect();
+    let mut left = rows.iter().map(|(id,)| *id as u64).filter(|id| !taken.contains(id)).peekable();
+    let oldest = left.peek().copied().map(LogId);
+    Ok(Waiting { count: left.count() as u64, oldest })
+}
+
+/// The chunk with this first id.
+pub(super) async fn chunk_at(
+    db: &Db,
+    account: AccountId,
+    first_id: LogId,
+) -> Result<Option<Vec<u8>>, StoreError> {
+    let Db::Sqlite(db) = db;
+    let row: Option<(Vec<u8>,)> =
+        sqlx::query_as("SELECT data FROM log_chunk WHERE account = ?1 AND first_id = ?2")
+            .bind(account.0)
+            .bind(first_id.0 as i64)
+            .fetch_optional(&db.readers)
+            .await?;
+    Ok(row.map(|(data,)| data))
+}
+
+/// Which chunks of an account, of those that have messages with a peer.
+pub(super) struct ChunkRange {
+    pub(super) account: AccountId,
+    pub(super) peer: Option<i64>,
+    /// Only chunks that begin before this.
+    pub(super) before: LogId,
+    /// Where the next step begins.
+    pub(super) from: ChunkFrom,
+    pub(super) backwards: bool,
+}
+
+/// Where reading chunks begins.
+#[derive(Clone, Copy)]
+pub(super) enum ChunkFrom {
+    /// At the chunk that has this id in its range, or the next one.
+    Containing(LogId),
+    /// At the first one that begins after this.
+    After(LogId),
+}
+
+impl ChunkRange {
+    /// Goes on behind the chunk with this first id, in the direction of reading.
+    pub(super) fn advance(&mut self, reached: LogId) {
+        if self.backwards {
+            self.before = reached;
+        } else {
+            self.from = ChunkFrom::After(reached);
+        }
+    }
+}
+
+/// Reads chunks, with their first ids, in the direction of the range.
+pub(super) async fn chunks(
+    db: &Db,
+    range: &ChunkRange,
+    limit: i64,
+) -> Result<Vec<(LogId, Vec<u8>)>, StoreError> {
+    let Db::Sqlite(db) = db;
+    let mut conn = db.readers.acquire().await?;
+    let first = match range.from {
+        ChunkFrom::After(id) => id.0 as i64 + 1,
+        ChunkFrom::Containing(id) => {
+            // Of the peer's chunks too it is the last one that begins at or before the id.
+            let (first,): (Option<i64>,) = sqlx::query_as(match range.peer {
+                None => "SELECT max(first_id) FROM log_chunk WHERE account = ?1 AND first_id <= ?2",
+                Some(_) => {
+                    "SELECT max(first_id) FROM log_chunk_peer
+                     WHERE account = ?1 AND first_id <= ?2 AND peer = ?3"
+                }
+            })
+            .bind(range.account.0)
+            .bind(id.0 as i64)
+            .bind(range.peer)
+            .fetch_one(&mut *conn)
+            .await?;
+            first.unwrap_or(0)
+        }
+    };
+    let rows: Vec<(i64, Vec<u8>)> = sqlx::query_as(match (range.peer, range.backwards) {
+        (None, false) => {
+            "SELECT first_id, data FROM log_chunk
+             WHERE account = ?1 AND first_id >= ?2 AND first_id < ?3 ORDER BY first_id LIMIT ?4"
+        }
+        (None, true) => {
+            "SELECT first_id, data FROM log_chunk
+             WHERE account = ?1 AND first_id >= ?2 AND first_id < ?3 ORDER BY first_id DESC LIMIT ?4"
+        }
+        (Some(_), false) => {
+            "SELECT p.first_id, c.data FROM log_chunk_peer p
+             CROSS JOIN log_chunk c ON c.account = p.account AND c.first_id = p.first_id
+             WHERE p.account = ?1 AND p.first_id >= ?2 AND p.first_id < ?3 AND p.peer = ?5
+             ORDER BY p.first_id LIMIT ?4"
+        }
+        (Some(_), true) => {
+            "SELECT p.first_id, c.data FROM log_chunk_peer p
+             CROSS JOIN log_chunk c ON c.account = p.account AND c.first_id = p.first_id
+             WHERE p.account = ?1 AND p.first_id >= ?2 AND p.first_id < ?3 AND p.peer = ?5
+             ORDER BY p.first_id DESC LIMIT ?4"
+        }
+    })
+    .bind(range.account.0)
+    .bind(first)
+    .bind(range.before.0 as i64)
+    .bind(limit)
+    .bind(range.peer)
+    .fetch_all(&mut *conn)
+    .await?;
+    Ok(rows.into_iter().map(|(first_id, data)| (LogId(first_id as u64), data)).collect())
+}
+
+/// A chunk that may be too old.
+pub(super) struct OldChunk {
+    pub(super) seq: i64,
+    pub(super) is_pending: bool,
+    account: i64,
+    first_id: i64,
+}
+
+/// The next chunks after this row, in the order they were settled, that end before an id.
+pub(super) async fn chunks_from(
+    db: &Db,
+    after: i64,
+    before: LogId,
+    limit: i64,
+) -> Result<Vec<OldChunk>, StoreError> {
+    let Db::Sqlite(db) = db;
+    let rows: Vec<(i64, i64, i64, i64, bool)> = sqlx::query_as(
+        "SELECT seq, account, first_id, last_id, EXISTS (
+             SELECT 1 FROM log_pending p
+             WHERE p.account = c.account AND p.id BETWEEN c.first_id AND c.last_id)
+         FROM log_chunk c WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    )
+    .bind(after)
+    .bind(limit)
+    .fetch_all(&db.readers)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .take_while(|(_, _, _, last_id, _)| *last_id < before.0 as i64)
+        .map(|(seq, account, first_id, _, is_pending)| OldChunk { seq, is_pending, account, first_id })
+        .collect())
+}
+
+/// The bytes of a chunk.
+pub(super) async fn chunk_data(db: &Db, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
+    let Db::Sqlite(db) = db;
+    let row: Option<(Vec<u8>,)> = sqlx::query_as("SELECT data FROM log_chunk WHERE seq = ?1")
+        .bind(seq)
+        .fetch_optional(&db.readers)
+        .await?;
+    Ok(row.map(|(data,)| data))
+}
+
+/// Removes a chunk and what refers to it.
+pub(super) async fn chunk_delete(db: &Db, old: &OldChunk, peers: &[i64]) -> Result<(), StoreError> {
+    let Db::Sqlite(db) = db;
+    let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
+    for peer in peers {
+        sqlx::query("DELETE FROM log_chunk_peer WHERE account = ?1 AND peer = ?2 AND first_id = ?3")
+            .bind(old.account)
+            .bind(peer)
+            .bind(old.first_id)
+            .execute(&mut *tx)
+            .await?;
+    }
+    sqlx::query("DELETE FROM log_chunk WHERE seq = ?1").bind(old.seq).execute(&mut *tx).await?;
+    Ok(tx.commit().await?)
+}
