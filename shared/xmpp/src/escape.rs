@@ -10,18 +10,42 @@ pub fn is_xml_char(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | '\u{20}'..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..='\u{10FFFF}')
 }
 
+/// Whether `special` says so of any byte. The compiler makes vector instructions of it where
+/// `special` has no branches.
+#[inline(always)]
+pub(crate) fn any(bytes: &[u8], special: impl Fn(u8) -> bool + Copy) -> bool {
+    let among = |chunk: &[u8]| chunk.iter().fold(false, |found, &byte| found | special(byte));
+    let (chunks, _) = bytes.as_chunks::<16>();
+    // The last chunk overlaps the one before, so that no rest is left to go over byte by byte.
+    if let Some(last) = bytes.last_chunk::<16>() {
+        return chunks.iter().any(|chunk| among(chunk)) || among(last);
+    }
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => among(first) | among(last),
+        _ => among(bytes),
+    }
+}
+
 /// Appends `text` as character data. A character that XML cannot carry becomes U+FFFD.
 pub fn escape_text(text: &str, into: &mut String) {
-    escape(into, text, |byte| matches!(byte, b'&' | b'<' | b'>' | b'\r'));
+    escape(into, text, |b| (b == b'&') | (b == b'<') | (b == b'>') | (b == b'\r'));
 }
 
 /// Appends `value` for an attribute in quotes of either kind. A character that XML cannot carry
 /// becomes U+FFFD.
 pub fn escape_attr(value: &str, into: &mut String) {
-    escape(into, value, |byte| matches!(byte, b'&' | b'<' | b'>' | b'\'' | b'"' | b'\t' | b'\n' | b'\r'));
+    // Without branches, for `any`.
+    let quote = |b| (b == b'\'') | (b == b'"');
+    let space = |b| (b == b'\t') | (b == b'\n') | (b == b'\r');
+    escape(into, value, |b| (b == b'&') | (b == b'<') | (b == b'>') | quote(b) | space(b));
 }
 
-fn escape(into: &mut String, text: &str, special: impl Fn(u8) -> bool) {
+fn escape(into: &mut String, text: &str, special: impl Fn(u8) -> bool + Copy) {
+    // Nearly always there is nothing to do. Bytes from 0xEF up may begin a non-character.
+    if !any(text.as_bytes(), |byte| !(b' '..0xEF).contains(&byte) | special(byte)) {
+        into.push_str(text);
+        return;
+    }
     let mut done = 0;
     for (at, byte) in text.bytes().enumerate() {
         let (replacement, len) = match byte {

@@ -1,6 +1,7 @@
 //! Classes of bytes and characters in XML 1.0 (fifth edition).
 
-use crate::error::{StreamCondition, StreamError};
+use super::fault::Fault;
+use crate::escape::any;
 
 /// May start a name. Every byte of a non-ASCII character counts; [`is_name`] looks closer.
 pub(super) const NAME_START: u8 = 1;
@@ -57,38 +58,27 @@ pub(super) fn run(bytes: &[u8], from: usize, mask: u8) -> usize {
     at
 }
 
-/// Where the run of bytes that need no look in character data ends, sixteen at a time.
+/// Whether a byte needs a look in character data.
 #[inline]
-pub(super) fn text_run(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    while let Some(chunk) = bytes.get(at..at + 16) {
-        let mut special = false;
-        // A fold without a branch: the compiler turns it into a few vector instructions.
-        for &byte in chunk {
-            special |= byte < b' ' || byte == b'<' || byte == b'&' || byte == b'>';
-        }
-        if special {
-            break;
-        }
-        at += 16;
-    }
-    run(bytes, at, TEXT)
+pub(super) fn any_special_in_text(text: &[u8]) -> bool {
+    any(text, |byte| (byte < b' ') | (byte == b'&') | (byte == b'>') | (byte == b'<'))
+}
+
+/// Whether a byte needs a look in an attribute's value, in which there is no quote of its own.
+#[inline]
+pub(super) fn any_special_in_value(value: &[u8]) -> bool {
+    any(value, |byte| (byte < b' ') | (byte == b'&') | (byte == b'<'))
 }
 
 /// Whether `name` is a name without a colon (Namespaces in XML §3, NCName).
-pub(super) fn is_name(name: &[u8]) -> Result<bool, StreamError> {
+pub(super) fn is_name(name: &[u8]) -> Result<bool, Fault> {
     if name.is_ascii() {
         return Ok(name.first().is_some_and(|&b| is(b, NAME_START))
             && name.iter().all(|&b| is(b, NAME) && b != b':'));
     }
-    let name = std::str::from_utf8(name).map_err(|_| bad_utf8())?;
+    let name = std::str::from_utf8(name).map_err(|_| Fault::Utf8)?;
     let mut chars = name.chars();
     Ok(chars.next().is_some_and(is_name_start_char) && chars.all(is_name_char))
-}
-
-/// RFC 6120 §4.9.3.22 names the violation of UTF-8's rules.
-pub(super) fn bad_utf8() -> StreamError {
-    StreamError::new(StreamCondition::UnsupportedEncoding, "invalid UTF-8")
 }
 
 /// XML 1.0 §2.3, NameStartChar without the colon.
@@ -107,11 +97,11 @@ fn is_name_char(c: char) -> bool {
 
 /// Checks the whole of a well-formed element for what is cheaper to check once: UTF-8 and the two
 /// non-characters that XML excludes (§2.2).
-pub(super) fn check_utf8(bytes: &[u8]) -> Result<&str, StreamError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| bad_utf8())?;
+pub(super) fn check_utf8(bytes: &[u8]) -> Result<&str, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|_| Fault::Utf8)?;
     for at in memchr::memchr_iter(0xEF, bytes) {
         if matches!(bytes[at + 1..at + 3], [0xBF, 0xBE | 0xBF]) {
-            return Err(StreamError::new(StreamCondition::NotWellFormed, "a character that XML excludes"));
+            return Err(Fault::NonCharacter);
         }
     }
     Ok(text)

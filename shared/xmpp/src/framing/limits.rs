@@ -23,17 +23,22 @@ pub struct Limits {
     pub declarations_max: u16,
 }
 
+impl Limits {
+    /// The limits of a client's stream where the configuration says nothing else.
+    pub const DEFAULT: Limits = Limits {
+        stanza_bytes_max: 262_144,
+        header_bytes_max: 4096,
+        name_bytes_max: 256,
+        depth_max: 64,
+        attributes_max: 64,
+        children_max: 1024,
+        declarations_max: 64,
+    };
+}
+
 impl Default for Limits {
     fn default() -> Limits {
-        Limits {
-            stanza_bytes_max: 262_144,
-            header_bytes_max: 4096,
-            name_bytes_max: 256,
-            depth_max: 64,
-            attributes_max: 64,
-            children_max: 1024,
-            declarations_max: 64,
-        }
+        Limits::DEFAULT
     }
 }
 
@@ -64,6 +69,9 @@ pub(super) enum DefaultNs {
     Streams,
 }
 
+/// A prefix and the name of its namespace.
+pub(super) type Declared = (Box<str>, Box<str>);
+
 /// The namespaces in scope around a first-level element: what the stream header declared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamNamespaces {
@@ -74,7 +82,7 @@ pub struct StreamNamespaces {
     /// Whether the stream header's own name has no prefix, so that its end tag has none.
     pub(super) prefix_free: bool,
     /// Further prefixes with their namespaces; there are none on nearly every stream.
-    pub(super) prefixes: Option<Box<[(Box<str>, Box<str>)]>>,
+    pub(super) prefixes: Option<Box<[Declared]>>,
 }
 
 impl StreamNamespaces {

@@ -5,6 +5,7 @@
 //! - [`limits`]: what a stream may cost its reader.
 
 mod chars;
+mod fault;
 pub mod limits;
 mod parser;
 mod prolog;

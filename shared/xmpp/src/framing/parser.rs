@@ -8,11 +8,12 @@
 //! UTF-8 is checked by the caller when the element is complete; until then a byte above 0x7F is
 //! taken as part of a character that may stand where it stands.
 
-use super::chars::{self, NAME, NAME_START, SPACE, VALUE, is, is_name, run, text_run};
+use super::chars::{NAME, NAME_START, SPACE, TEXT, VALUE, any_special_in_text, any_special_in_value};
+use super::chars::{is, is_name, run};
+use super::fault::Fault;
 use super::limits::{Limits, StreamNamespaces};
 use super::scope::Scope;
 use super::span::{Attr, ChildSpan, Ns, Parsed, STREAM_PREFIX, Span};
-use crate::error::{StreamCondition, StreamError};
 use crate::escape;
 use smallvec::SmallVec;
 
@@ -114,24 +115,12 @@ impl Default for Parser {
     }
 }
 
-pub(super) fn ill(text: &'static str) -> StreamError {
-    StreamError::new(StreamCondition::NotWellFormed, text)
-}
-
-pub(super) fn policy(text: &'static str) -> StreamError {
-    StreamError::new(StreamCondition::PolicyViolation, text)
-}
-
-pub(super) fn restricted(text: &'static str) -> StreamError {
-    StreamError::new(StreamCondition::RestrictedXml, text)
-}
-
 /// What a step of the parser leaves: go on, wait for bytes, or complete.
-type Step = Result<Option<Progress>, StreamError>;
+type Step = Result<Option<Progress>, Fault>;
 
 impl Parser {
     /// Goes on over `bytes`, which start with the bytes of the calls before.
-    pub(super) fn run(&mut self, bytes: &[u8], context: Context<'_>) -> Result<Progress, StreamError> {
+    pub(super) fn run(&mut self, bytes: &[u8], context: Context<'_>) -> Result<Progress, Fault> {
         loop {
             let step = match self.phase {
                 Phase::Content => self.content(bytes, context)?,
@@ -176,17 +165,55 @@ impl Parser {
     }
 
     fn content(&mut self, bytes: &[u8], context: Context<'_>) -> Step {
+        let at = match self.text(bytes)? {
+            Some(at) => at,
+            None => return Ok(Some(Progress::More)),
+        };
+        self.go(Phase::Content, at);
+        match bytes.get(at + 1) {
+            None => Ok(Some(Progress::More)),
+            Some(b'/') => {
+                self.go(Phase::EndTag, at);
+                self.end_tag(bytes)
+            }
+            Some(b'!') => {
+                self.go(Phase::Cdata, at);
+                Ok(None)
+            }
+            Some(b'?') => Err(Fault::ProcessingInstruction), // RFC 6120 §11.1
+            Some(_) => self.start_tag(bytes, at + 1, context),
+        }
+    }
+
+    /// Goes over character data; gives the `<` after it, or none where it does not end.
+    #[inline]
+    fn text(&mut self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
+        if self.seen == self.pos {
+            if bytes.get(self.pos) == Some(&b'<') {
+                return Ok(Some(self.pos));
+            }
+            // Nearly always the text is whole and there is nothing in it to look at.
+            let rest = &bytes[self.pos..];
+            if let Some(len) = memchr::memchr(b'<', rest)
+                && !any_special_in_text(&rest[..len])
+            {
+                return Ok(Some(self.pos + len));
+            }
+        }
         let mut at = self.seen;
         loop {
-            at = text_run(bytes, at);
+            at = run(bytes, at, TEXT);
             match bytes.get(at) {
-                None => return self.wait(at),
+                None => {
+                    self.seen = at;
+                    return Ok(None);
+                }
                 Some(b'<') => break,
                 Some(b'&') => self.references = true,
                 // XML 1.0 §2.4: `]]>` must not appear in content.
-                Some(b'>') if bytes[self.pos..at].ends_with(b"]]") => return Err(ill("]]> in text")),
+                Some(b'>') if bytes[self.pos..at].ends_with(b"]]") => return Err(Fault::CdataEndInText),
                 Some(b'>') => {}
-                Some(_) => return Err(ill("a control character")),
+                Some(_) => return Err(Fault::Control),
             }
             at += 1;
         }
@@ -194,20 +221,7 @@ impl Parser {
             self.references = false;
             check_references(&bytes[self.pos..at])?;
         }
-        self.go(Phase::Content, at);
-        match bytes.get(at + 1) {
-            None => Ok(Some(Progress::More)),
-            Some(b'/') => {
-                self.go(Phase::EndTag, at);
-                Ok(None)
-            }
-            Some(b'!') => {
-                self.go(Phase::Cdata, at);
-                Ok(None)
-            }
-            Some(b'?') => Err(restricted("a processing instruction")), // RFC 6120 §11.1
-            Some(_) => self.start_tag(bytes, at + 1, context),
-        }
+        Ok(Some(at))
     }
 
     /// At the name of a start tag.
@@ -222,7 +236,7 @@ impl Parser {
         self.declares = false;
         self.prefixed = 0;
         self.go(Phase::Tag, end);
-        Ok(None)
+        self.in_tag(bytes, context)
     }
 
     fn in_tag(&mut self, bytes: &[u8], context: Context<'_>) -> Step {
@@ -237,17 +251,17 @@ impl Parser {
                     return match bytes.get(at + 1) {
                         None => Ok(Some(Progress::More)),
                         Some(b'>') => self.open_element(bytes, at, true, context),
-                        Some(_) => Err(ill("a / in a start tag")),
+                        Some(_) => Err(Fault::Slash),
                     };
                 }
-                Some(_) if !self.spaced => return Err(ill("no white space before an attribute")),
+                Some(_) if !self.spaced => return Err(Fault::NoSpace),
                 Some(_) => {}
             }
             let Some((end, prefix_len)) = name_at(bytes, at, context.limits)? else {
                 return Ok(Some(Progress::More));
             };
             if self.attrs.len() - self.root_attrs >= usize::from(context.limits.attributes_max) {
-                return Err(policy("an element has too many attributes"));
+                return Err(Fault::TooManyAttributes);
             }
             self.attr = Attr {
                 name: at as u32,
@@ -280,7 +294,7 @@ impl Parser {
                 self.go(Phase::Quote, self.pos + 1);
                 Ok(None)
             }
-            Some(_) => Err(ill("an attribute without a value")),
+            Some(_) => Err(Fault::NoValue),
         }
     }
 
@@ -292,12 +306,21 @@ impl Parser {
                 self.go(Phase::Value(quote), self.pos + 1);
                 Ok(None)
             }
-            Some(_) => Err(ill("an attribute's value without quotes")),
+            Some(_) => Err(Fault::NoQuotes),
         }
     }
 
     #[inline]
     fn value(&mut self, bytes: &[u8], quote: u8) -> Step {
+        if self.seen == self.pos {
+            let rest = &bytes[self.pos..];
+            if let Some(len) = memchr::memchr(quote, rest)
+                && !any_special_in_value(&rest[..len])
+            {
+                self.push_attr(bytes, self.pos + len);
+                return Ok(None);
+            }
+        }
         let mut at = self.seen;
         loop {
             at = run(bytes, at, VALUE);
@@ -310,8 +333,8 @@ impl Parser {
                     self.attr.plain = false;
                 }
                 Some(b'\t' | b'\n' | b'\r') => self.attr.plain = false,
-                Some(b'<') => return Err(ill("a < in an attribute's value")),
-                Some(_) => return Err(ill("a control character")),
+                Some(b'<') => return Err(Fault::LessInValue),
+                Some(_) => return Err(Fault::Control),
             }
             at += 1;
         }
@@ -319,6 +342,13 @@ impl Parser {
             self.references = false;
             check_references(&bytes[self.pos..at])?;
         }
+        self.push_attr(bytes, at);
+        Ok(None)
+    }
+
+    /// The value of an attribute is complete; `at` is its closing quote.
+    #[inline]
+    fn push_attr(&mut self, bytes: &[u8], at: usize) {
         let attr = Attr { value: Span::new(self.pos, at), ..self.attr };
         if attr.is_declaration(bytes) {
             self.declares = true;
@@ -328,14 +358,13 @@ impl Parser {
         self.attrs.push(attr);
         self.spaced = false;
         self.go(Phase::Tag, at + 1);
-        Ok(None)
     }
 
     /// A start tag is complete; `at` is its `>` or `/`.
     fn open_element(&mut self, bytes: &[u8], at: usize, empty: bool, context: Context<'_>) -> Step {
         let depth = self.open.len() + 1;
         if depth > usize::from(context.limits.depth_max) {
-            return Err(policy("elements are nested too deep"));
+            return Err(Fault::TooDeep);
         }
         let ns = self.resolve_tag(bytes, depth as u16, context)?;
         let skip = if self.tag_prefix_len > 0 { u32::from(self.tag_prefix_len) + 1 } else { 0 };
@@ -351,17 +380,14 @@ impl Parser {
                 self.inner = Span::new(inner, inner);
                 if context.header {
                     if empty {
-                        return Err(StreamError::new(
-                            StreamCondition::BadFormat,
-                            "the stream header is an empty element",
-                        ));
+                        return Err(Fault::EmptyHeader);
                     }
                     return Ok(Some(Progress::Done(end)));
                 }
             }
             2 => {
                 if self.children.len() >= usize::from(context.limits.children_max) {
-                    return Err(policy("an element has too many children"));
+                    return Err(Fault::TooManyChildren);
                 }
                 let span = Span { start: self.tag.start - 1, end: end as u32 };
                 self.children.push(ChildSpan { span, name: local, ns });
@@ -379,14 +405,14 @@ impl Parser {
     }
 
     /// Checks the attributes of a start tag, takes in what it declares and resolves its prefixes.
-    fn resolve_tag(&mut self, bytes: &[u8], depth: u16, context: Context<'_>) -> Result<Ns, StreamError> {
+    fn resolve_tag(&mut self, bytes: &[u8], depth: u16, context: Context<'_>) -> Result<Ns, Fault> {
         let names = context.names;
         let attrs = &self.attrs[self.root_attrs..];
         check_duplicates(bytes, attrs)?;
         if self.declares {
             for attr in attrs.iter().filter(|attr| attr.is_declaration(bytes)) {
                 if self.scope.len() >= usize::from(context.limits.declarations_max) {
-                    return Err(policy("too many namespaces are declared"));
+                    return Err(Fault::TooManyDeclarations);
                 }
                 self.scope.declare(bytes, attr, depth, names)?;
             }
@@ -401,7 +427,7 @@ impl Parser {
                     name.of(bytes) == local.of(bytes) && self.scope.same(bytes, other, ns, names)
                 };
                 if seen.iter().any(twice) {
-                    return Err(ill("an attribute is there twice")); // Namespaces in XML §6.3
+                    return Err(Fault::AttributeTwice); // Namespaces in XML §6.3
                 }
                 seen.push((ns, local));
             }
@@ -412,29 +438,26 @@ impl Parser {
         }
         let prefix = &self.tag.of(bytes)[..usize::from(self.tag_prefix_len)];
         if prefix == b"xmlns" {
-            return Err(ill("the prefix xmlns is reserved"));
+            return Err(Fault::PrefixXmlns);
         }
         let ns = self.scope.resolve(bytes, prefix, names)?;
         self.header_prefixes |= header_bit(ns);
         if ns == Ns::Content {
             // RFC 6120 §4.8.5
-            return Err(StreamError::new(
-                StreamCondition::BadNamespacePrefix,
-                "a prefix for the content namespace",
-            ));
+            return Err(Fault::ContentPrefix);
         }
         Ok(ns)
     }
 
     fn end_tag(&mut self, bytes: &[u8]) -> Step {
         let Some(&open) = self.open.last() else {
-            return Err(ill("an end tag without a start tag"));
+            return Err(Fault::EndTag);
         };
         let name = open.of(bytes);
         let start = self.pos + 2;
         let there = &bytes[start..bytes.len().min(start + name.len())];
         if there != &name[..there.len()] {
-            return Err(ill("an end tag that does not match"));
+            return Err(Fault::EndTag);
         }
         if there.len() < name.len() {
             return Ok(Some(Progress::More));
@@ -443,7 +466,7 @@ impl Parser {
         match bytes.get(at) {
             None => return self.wait(at),
             Some(b'>') => {}
-            Some(_) => return Err(ill("an end tag that does not match")),
+            Some(_) => return Err(Fault::EndTag),
         }
         let depth = self.open.len();
         self.open.pop();
@@ -466,7 +489,7 @@ impl Parser {
         const START: &[u8] = b"<![CDATA[";
         let there = &bytes[self.pos..bytes.len().min(self.pos + START.len())];
         if there != &START[..there.len()] {
-            return Err(restricted("a comment or a declaration")); // RFC 6120 §11.1
+            return Err(Fault::Markup); // RFC 6120 §11.1
         }
         if there.len() < START.len() {
             return Ok(Some(Progress::More));
@@ -479,8 +502,8 @@ impl Parser {
             };
             let at = from + found;
             if bytes[start..at].ends_with(b"]]") {
-                if bytes[start..at].iter().any(|&byte| !is(byte, chars::TEXT) && byte < b' ') {
-                    return Err(ill("a control character"));
+                if bytes[start..at].iter().any(|&byte| !is(byte, TEXT) && byte < b' ') {
+                    return Err(Fault::Control);
                 }
                 self.go(Phase::Content, at + 1);
                 return Ok(None);
@@ -501,24 +524,24 @@ fn header_bit(ns: Ns) -> u32 {
 /// The name that starts at `at`: its end and the length of its prefix. None where the bytes end
 /// before the name does.
 #[inline]
-fn name_at(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, u16)>, StreamError> {
-    let mut end = at;
+fn name_at(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, u16)>, Fault> {
     let mut colon = at;
     let mut colons = 0;
-    let mut ascii = true;
-    while let Some(&byte) = bytes.get(end) {
+    let mut all = 0;
+    let mut end = bytes.len();
+    for (i, &byte) in bytes[at..].iter().enumerate() {
         if !is(byte, NAME) {
+            end = at + i;
             break;
         }
         if byte == b':' {
             colons += 1;
-            colon = end;
+            colon = at + i;
         }
-        ascii &= byte < 0x80;
-        end += 1;
+        all |= byte;
     }
     if end - at > usize::from(limits.name_bytes_max) {
-        return Err(policy("a name is too long"));
+        return Err(Fault::NameTooLong);
     }
     if end == bytes.len() {
         return Ok(None);
@@ -526,31 +549,31 @@ fn name_at(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, u1
     let local = if colons == 0 { at } else { colon + 1 };
     let starts = |from: usize, to: usize| from < to && is(bytes[from], NAME_START);
     if colons > 1 || !starts(local, end) || (colons == 1 && !starts(at, colon)) {
-        return Err(ill("a name that is none"));
+        return Err(Fault::Name);
     }
-    if !ascii && !(is_name(&bytes[local..end])? && (colons == 0 || is_name(&bytes[at..colon])?)) {
-        return Err(ill("a name that is none"));
+    if all >= 0x80 && !(is_name(&bytes[local..end])? && (colons == 0 || is_name(&bytes[at..colon])?)) {
+        return Err(Fault::Name);
     }
     Ok(Some((end, (colon - at) as u16)))
 }
 
 /// XML 1.0 §3.1: no attribute name may appear twice in a tag.
 #[inline]
-fn check_duplicates(bytes: &[u8], attrs: &[Attr]) -> Result<(), StreamError> {
+fn check_duplicates(bytes: &[u8], attrs: &[Attr]) -> Result<(), Fault> {
     for (at, attr) in attrs.iter().enumerate().skip(1) {
         let name = attr.name_span().of(bytes);
         if attrs[..at]
             .iter()
             .any(|other| other.name_len == attr.name_len && other.name_span().of(bytes) == name)
         {
-            return Err(ill("an attribute is there twice"));
+            return Err(Fault::AttributeTwice);
         }
     }
     Ok(())
 }
 
 /// Only the predefined entities and references to characters (RFC 6120 §11.1).
-fn check_references(text: &[u8]) -> Result<(), StreamError> {
+fn check_references(text: &[u8]) -> Result<(), Fault> {
     for at in memchr::memchr_iter(b'&', text) {
         let tail = &text[at..];
         // A reference is ASCII; what is not is none, so a broken character may be left out.
@@ -559,10 +582,8 @@ fn check_references(text: &[u8]) -> Result<(), StreamError> {
         if known.is_none() {
             let end = run(tail, 1, NAME);
             return Err(match tail.get(end) {
-                Some(b';') if end > 1 && is_name(&tail[1..end])? => {
-                    restricted("an entity that is not predefined")
-                }
-                _ => ill("a reference that is none"),
+                Some(b';') if end > 1 && is_name(&tail[1..end])? => Fault::Entity,
+                _ => Fault::Reference,
             });
         }
     }

@@ -8,12 +8,14 @@
 //! a buffer that goes away with it: between stanzas a reader holds nothing but its state.
 
 use super::chars::{self, SPACE, run};
+use super::fault::Fault;
 use super::limits::{Content, Limits, StreamNamespaces};
-use super::parser::{Context, Parser, Progress, ill, policy};
+use super::parser::{Context, Parser, Progress};
 use super::prolog;
-use super::span::Parsed;
+use super::span::{ChildSpan, Ns, Parsed, Span};
 use crate::Element;
-use crate::error::{StreamCondition, StreamError};
+use crate::error::StreamError;
+use crate::escape::decode_attr;
 use crate::stanza::{RawStanza, StanzaName};
 
 pub use super::prolog::StreamHeader;
@@ -154,7 +156,7 @@ impl Reader {
     }
 
     /// Goes on to the end of the next unit that is of interest.
-    fn advance(&mut self, input: &[u8], parser: &mut Parser) -> Result<Option<Found>, StreamError> {
+    fn advance(&mut self, input: &[u8], parser: &mut Parser) -> Result<Option<Found>, Fault> {
         let mut at = 0;
         loop {
             let found = match self.partial.take() {
@@ -173,7 +175,7 @@ impl Reader {
     }
 
     /// Looks for a unit that starts in the input.
-    fn begin(&mut self, input: &[u8], at: usize, parser: &mut Parser) -> Result<Option<Found>, StreamError> {
+    fn begin(&mut self, input: &[u8], at: usize, parser: &mut Parser) -> Result<Option<Found>, Fault> {
         let start = run(input, at, SPACE);
         if start > at && self.state == State::Start {
             self.state = State::Prolog;
@@ -196,12 +198,7 @@ impl Reader {
     }
 
     /// Goes on with the unit of which the buffer holds the start.
-    fn resume(
-        &mut self,
-        mut partial: Box<Partial>,
-        input: &[u8],
-        at: usize,
-    ) -> Result<Option<Found>, StreamError> {
+    fn resume(&mut self, mut partial: Box<Partial>, input: &[u8], at: usize) -> Result<Option<Found>, Fault> {
         let before = partial.bytes.len();
         // One byte beyond the limit is enough to see that it is reached.
         let room = (self.bytes_max() + 1).saturating_sub(before);
@@ -220,7 +217,7 @@ impl Reader {
     }
 
     /// The unit at the start of `bytes`, a `<`, and its length; none while it is incomplete.
-    fn unit(&self, bytes: &[u8], parser: &mut Parser) -> Result<Option<(Unit, usize)>, StreamError> {
+    fn unit(&self, bytes: &[u8], parser: &mut Parser) -> Result<Option<(Unit, usize)>, Fault> {
         let bytes_max = self.bytes_max();
         let window = &bytes[..bytes.len().min(bytes_max)];
         let found = match (self.state, window.get(1)) {
@@ -239,42 +236,38 @@ impl Reader {
             }
         };
         if found.is_none() && bytes.len() > bytes_max {
-            return Err(policy(match self.state {
-                State::Open => "a stanza is too big",
-                _ => "the stream header is too big",
-            }));
+            return Err(match self.state {
+                State::Open => Fault::StanzaTooBig,
+                _ => Fault::HeaderTooBig,
+            });
         }
         Ok(found)
     }
 
     /// The end tag of the stream.
-    fn close_tag(&self, bytes: &[u8]) -> Result<Option<usize>, StreamError> {
+    fn close_tag(&self, bytes: &[u8]) -> Result<Option<usize>, Fault> {
         let name: &[u8] = if self.names.prefix_free { b"</stream" } else { b"</stream:stream" };
         let there = &bytes[..bytes.len().min(name.len())];
         if there != &name[..there.len()] {
-            return Err(ill("an end tag that does not match"));
+            return Err(Fault::EndTag);
         }
         // White space may follow; a few bytes of it do.
         let end = run(bytes, name.len().min(bytes.len()), SPACE);
         match bytes.get(end) {
-            _ if end > name.len() + usize::from(self.limits.name_bytes_max) => {
-                Err(policy("an end tag is too long"))
-            }
+            _ if end > name.len() + usize::from(self.limits.name_bytes_max) => Err(Fault::EndTagTooLong),
             None => Ok(None),
             Some(b'>') => Ok(Some(end + 1)),
-            Some(_) => Err(ill("an end tag that does not match")),
+            Some(_) => Err(Fault::EndTag),
         }
     }
 
     /// The error for a byte that stands where only markup or white space may.
-    fn stray(&self, byte: u8) -> StreamError {
+    fn stray(&self, byte: u8) -> Fault {
         match (self.state, byte) {
             // The marks of UTF-16 and UTF-32, and their zeros (RFC 6120 §11.6).
-            (State::Start, 0 | 0xFE | 0xFF) => {
-                StreamError::new(StreamCondition::UnsupportedEncoding, "only UTF-8 is spoken here")
-            }
-            (State::Start | State::Prolog, _) | (_, 0..b' ') => ill("text before the stream header"),
-            _ => StreamError::new(StreamCondition::BadFormat, "text between stanzas"),
+            (State::Start, 0 | 0xFE | 0xFF) => Fault::Encoding,
+            (State::Start | State::Prolog, _) | (_, 0..b' ') => Fault::TextBeforeHeader,
+            _ => Fault::TextBetween,
         }
     }
 }
@@ -292,19 +285,45 @@ pub fn parse_frame<'a>(
     let start = run(bytes, 0, SPACE);
     let bytes = &bytes[start..];
     if bytes.len() > limits.stanza_bytes_max as usize {
-        return Err(policy("a stanza is too big"));
+        return Err(Fault::StanzaTooBig.into());
     }
     if !bytes.starts_with(b"<") {
-        return Err(ill("no element"));
+        return Err(Fault::NoElement.into());
     }
     let mut parser = Parser::default();
     match parser.run(bytes, Context { limits, names, header: false })? {
         Progress::Done(len) if run(bytes, len, SPACE) == bytes.len() => {
             frame(chars::check_utf8(&bytes[..len])?, parser.finish(), names)
         }
-        Progress::Done(_) => Err(ill("more than one element")),
-        Progress::More => Err(ill("an element that is not closed")),
+        Progress::Done(_) => Err(Fault::SecondElement.into()),
+        Progress::More => Err(Fault::Unclosed.into()),
     }
+}
+
+/// An element at the start of some text.
+pub(crate) struct Scanned {
+    /// The element, as a child.
+    pub(crate) child: ChildSpan,
+    /// The name of its namespace, where there are references in it.
+    pub(crate) ns_decoded: Option<Box<str>>,
+}
+
+/// Looks at the one element that `xml` starts with.
+pub(crate) fn scan_element(
+    xml: &str,
+    names: &StreamNamespaces,
+    limits: &Limits,
+) -> Result<Scanned, StreamError> {
+    let mut parser = Parser::default();
+    let Progress::Done(end) = parser.run(xml.as_bytes(), Context { limits, names, header: false })? else {
+        return Err(Fault::Unclosed.into());
+    };
+    let parsed = parser.finish();
+    let ns_decoded = match parsed.ns {
+        Ns::Escaped(span) => Some(decode_attr(span.text(xml)).into()),
+        _ => None,
+    };
+    Ok(Scanned { child: ChildSpan { span: Span::new(0, end), name: parsed.name, ns: parsed.ns }, ns_decoded })
 }
 
 fn frame<'a>(xml: &'a str, parsed: Parsed, names: &'a StreamNamespaces) -> Result<Frame<'a>, StreamError> {

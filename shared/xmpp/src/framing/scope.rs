@@ -1,9 +1,8 @@
 //! Namespace declarations in scope while an element is parsed (Namespaces in XML 1.0).
 
+use super::fault::Fault;
 use super::limits::StreamNamespaces;
-use super::parser::ill;
 use super::span::{Attr, Ns, Span};
-use crate::error::StreamError;
 use crate::escape::decode_attr;
 use crate::ns;
 use smallvec::SmallVec;
@@ -39,7 +38,7 @@ impl Scope {
         attr: &Attr,
         depth: u16,
         names: &StreamNamespaces,
-    ) -> Result<(), StreamError> {
+    ) -> Result<(), Fault> {
         let prefix = match attr.prefix_len {
             0 => Span::EMPTY,
             _ => attr.local_span(), // `xmlns:prefix`
@@ -49,18 +48,18 @@ impl Scope {
             true => Cow::Borrowed(raw),
             false => match std::str::from_utf8(raw) {
                 Ok(text) => Cow::Owned(decode_attr(text).into_owned().into_bytes()),
-                Err(_) => return Err(super::chars::bad_utf8()),
+                Err(_) => return Err(Fault::Utf8),
             },
         };
         let is_xml = &*name == ns::XML.as_bytes();
         match prefix.of(bytes) {
             // Namespaces in XML §3: `xml` may be declared, but only as what it is.
             b"xml" if is_xml => return Ok(()),
-            b"xml" => return Err(ill("the prefix xml is reserved")),
-            b"xmlns" => return Err(ill("the prefix xmlns is reserved")),
-            _ if is_xml || &*name == XMLNS.as_bytes() => return Err(ill("a reserved namespace is declared")),
+            b"xml" => return Err(Fault::PrefixXml),
+            b"xmlns" => return Err(Fault::PrefixXmlns),
+            _ if is_xml || &*name == XMLNS.as_bytes() => return Err(Fault::ReservedNamespace),
             b"" => {}
-            _ if name.is_empty() => return Err(ill("a prefix is declared empty")),
+            _ if name.is_empty() => return Err(Fault::EmptyPrefix),
             _ => {}
         }
         let ns = match &*name {
@@ -90,17 +89,12 @@ impl Scope {
     }
 
     /// The namespace that `prefix` stands for.
-    pub(super) fn resolve(
-        &self,
-        bytes: &[u8],
-        prefix: &[u8],
-        names: &StreamNamespaces,
-    ) -> Result<Ns, StreamError> {
+    pub(super) fn resolve(&self, bytes: &[u8], prefix: &[u8], names: &StreamNamespaces) -> Result<Ns, Fault> {
         let here = self.bindings.iter().rev().find(|binding| binding.prefix.of(bytes) == prefix);
         match here {
             Some(binding) => Ok(binding.ns),
             None if prefix == b"xml" => Ok(Ns::Xml),
-            None => names.resolve(prefix).ok_or_else(|| ill("a namespace prefix is not declared")),
+            None => names.resolve(prefix).ok_or(Fault::Undeclared),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::ns;
 pub const XML_DECLARATION: &str = "<?xml version='1.0'?>";
 
 /// The end of a stream (RFC 6120 §4.4).
-pub const STREAM_CLOSE: &str = "</stream:stream>";
+pub const STREAM_END: &str = "</stream:stream>";
 
 /// The end of a WebSocket stream (RFC 7395 §3.6).
 pub const WEBSOCKET_CLOSE: &str = "<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>";

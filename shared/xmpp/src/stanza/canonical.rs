@@ -3,11 +3,19 @@
 use super::{Decoded, Kind, MessageType, Parts, Stanza};
 use crate::Jid;
 use crate::escape::escape_attr;
+use crate::framing::reader::scan_element;
 use crate::framing::span::{ChildSpan, Ns, Span};
-use crate::framing::{Content, Frame, Limits, StreamNamespaces, parse_frame};
+use crate::framing::{Content, Limits, StreamNamespaces};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::sync::Arc;
+
+/// What stands around the content of a canonical stanza.
+pub(super) const NAMES: &StreamNamespaces = &StreamNamespaces::usual(Content::Client);
+
+/// Of stanzas that were within their stream's limits before, and have grown a little since.
+pub(super) const LIMITS: Limits =
+    Limits { stanza_bytes_max: u32::MAX, children_max: u16::MAX, depth_max: 512, ..Limits::DEFAULT };
 
 /// What goes into a start tag.
 pub(super) struct Draft<'a> {
@@ -126,19 +134,23 @@ pub(super) fn value(out: &mut String, name: &str, text: &str) -> (Span, bool) {
 
 /// The children in `inner`, content made by this server, which starts at `at` in the stanza.
 fn scan(inner: &str, at: u32, decoded: &mut Option<Box<Decoded>>) -> SmallVec<[ChildSpan; 4]> {
-    const NAMES: &StreamNamespaces = &StreamNamespaces::usual(Content::Client);
-    let limits = Limits { stanza_bytes_max: u32::MAX, children_max: u16::MAX, ..Limits::default() };
-    if inner.is_empty() {
-        return SmallVec::new();
-    }
-    let wrapped = ["<message>", inner, "</message>"].concat();
-    match parse_frame(&wrapped, NAMES, &limits) {
-        Ok(Frame::Stanza(raw)) => raw.children_at(at, decoded),
-        _ => {
+    let mut children = SmallVec::new();
+    let mut done = 0;
+    while let Some(start) = memchr::memchr(b'<', &inner.as_bytes()[done..]) {
+        let start = done + start;
+        let Ok(element) = scan_element(&inner[start..], NAMES, &LIMITS) else {
             debug_assert!(false, "invariant: content made by the server is well-formed");
-            SmallVec::new()
+            break;
+        };
+        let shift = Shift { old: 0, new: at + start as u32 };
+        let child = shift.child(&element.child);
+        if let (Ns::Escaped(Span { start, .. }), Some(name)) = (child.ns, element.ns_decoded) {
+            decoded.get_or_insert_default().namespaces.push((start, name));
         }
+        children.push(child);
+        done = start + element.child.span.end as usize;
     }
+    children
 }
 
 /// The same stanza with other addresses.
@@ -152,16 +164,24 @@ pub(super) fn readdress(parts: &Parts, from: Option<Jid>, to: Option<Jid>) -> St
     address(&mut out, " to='", to.as_ref());
     let shift = Shift { old: parts.rest, new: out.len() as u32 };
     out.push_str(rest);
-    let mut parts = Parts { from, to, rest: shift.new, ..parts.clone() };
-    parts.xml = Bytes::from(out);
-    parts.inner = shift.span(parts.inner);
-    parts.id = parts.id.map(|span| shift.span(span));
-    parts.lang = parts.lang.map(|span| shift.span(span));
-    parts.children.iter_mut().for_each(|child| *child = shift.child(child));
-    if let Some(decoded) = &mut parts.decoded {
+    let mut decoded = parts.decoded.clone();
+    if let Some(decoded) = &mut decoded {
         decoded.namespaces.iter_mut().for_each(|(start, _)| *start = shift.at(*start));
     }
-    Stanza { parts: Arc::new(parts) }
+    Stanza {
+        parts: Arc::new(Parts {
+            xml: Bytes::from(out),
+            from,
+            to,
+            kind: parts.kind,
+            rest: shift.new,
+            inner: shift.span(parts.inner),
+            id: parts.id.map(|span| shift.span(span)),
+            lang: parts.lang.map(|span| shift.span(span)),
+            children: parts.children.iter().map(|child| shift.child(child)).collect(),
+            decoded,
+        }),
+    }
 }
 
 /// The same stanza with `xml` after its content.
@@ -169,7 +189,6 @@ pub(super) fn with_child(parts: &Parts, xml: &str) -> Stanza {
     let old = parts.text(parts.inner);
     let mut out = String::with_capacity(parts.xml.len() + xml.len() + 12);
     out.push_str(parts.text(parts.start_tag()));
-    let mut parts = parts.clone();
     let inner = if old.is_empty() {
         finish(&mut out, parts.kind, xml)
     } else {
@@ -182,11 +201,10 @@ pub(super) fn with_child(parts: &Parts, xml: &str) -> Stanza {
         out.push('>');
         inner
     };
-    let added = scan(xml, inner.end - xml.len() as u32, &mut parts.decoded);
-    parts.children.extend(added);
-    parts.inner = inner;
-    parts.xml = Bytes::from(out);
-    Stanza { parts: Arc::new(parts) }
+    let mut children = parts.children.clone();
+    let mut decoded = parts.decoded.clone();
+    children.extend(scan(xml, inner.end - xml.len() as u32, &mut decoded));
+    parts.with_content(out, inner, children, decoded)
 }
 
 /// The same stanza without some children; none when it has none of them.
@@ -220,11 +238,34 @@ pub(super) fn without(parts: &Parts, doomed: impl Fn(&ChildSpan) -> bool) -> Opt
     let mut out = String::with_capacity(parts.xml.len());
     out.push_str(parts.text(parts.start_tag()));
     let span = finish(&mut out, parts.kind, &inner);
-    let parts = Parts { xml: Bytes::from(out), inner: span, children: kept, decoded, ..parts.clone() };
-    Some(Stanza { parts: Arc::new(parts) })
+    Some(parts.with_content(out, span, kept, decoded))
 }
 
 impl Parts {
+    /// The stanza of which only the content changed.
+    fn with_content(
+        &self,
+        xml: String,
+        inner: Span,
+        children: SmallVec<[ChildSpan; 4]>,
+        decoded: Option<Box<Decoded>>,
+    ) -> Stanza {
+        Stanza {
+            parts: Arc::new(Parts {
+                xml: Bytes::from(xml),
+                from: self.from.clone(),
+                to: self.to.clone(),
+                kind: self.kind,
+                rest: self.rest,
+                inner,
+                id: self.id,
+                lang: self.lang,
+                children,
+                decoded,
+            }),
+        }
+    }
+
     /// The start tag without the `>` or `/>` that ends it.
     pub(super) fn start_tag(&self) -> Span {
         let closed = self.xml[self.inner.end as usize..].starts_with(b"/>");

@@ -23,7 +23,7 @@ pub use raw::RawStanza;
 
 use crate::error::{StanzaError, StreamCondition, StreamError};
 use crate::framing::span::{ChildSpan, Ns, Span};
-use crate::framing::{Content as ContentNs, Frame, Limits, StreamNamespaces, parse_frame};
+use crate::framing::{Frame, parse_frame};
 use crate::{Jid, ns};
 use bytes::Bytes;
 use canonical::Draft;
@@ -204,7 +204,6 @@ pub struct Stanza {
 }
 
 /// The stanza and what was read of it. Every span lies in `xml`, on boundaries of characters.
-#[derive(Clone)]
 struct Parts {
     xml: Bytes,
     from: Option<Jid>,
@@ -240,12 +239,9 @@ impl Stanza {
     /// # Errors
     /// What the reader has to say of one that is no stanza.
     pub fn parse(xml: Bytes) -> Result<Stanza, StreamError> {
-        const NAMES: &StreamNamespaces = &StreamNamespaces::usual(ContentNs::Client);
         let text =
             std::str::from_utf8(&xml).map_err(|_| StreamError::from(StreamCondition::UnsupportedEncoding))?;
-        // It was within the limits of the stream it came from, and has grown a little since.
-        let limits = Limits { stanza_bytes_max: u32::MAX, children_max: u16::MAX, ..Limits::default() };
-        let Frame::Stanza(raw) = parse_frame(text, NAMES, &limits)? else {
+        let Frame::Stanza(raw) = parse_frame(text, canonical::NAMES, &canonical::LIMITS)? else {
             return Err(StreamCondition::UnsupportedStanzaType.into());
         };
         let mut stanza =

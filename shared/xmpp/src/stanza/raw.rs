@@ -112,15 +112,6 @@ impl<'a> RawStanza<'a> {
         Ok(self.build(kind, from.as_ref(), address(common.to)?, None, &common))
     }
 
-    /// The children, for a stanza in which the content starts at `at`.
-    pub(super) fn children_at(
-        &self,
-        at: u32,
-        decoded: &mut Option<Box<Decoded>>,
-    ) -> SmallVec<[ChildSpan; 4]> {
-        self.moved_children(&Shift { old: self.parsed.inner.start, new: at }, &Moved::new(), decoded)
-    }
-
     fn value(&self, attr: &Attr) -> Cow<'a, str> {
         let raw = attr.value.text(self.xml);
         if attr.plain { Cow::Borrowed(raw) } else { decode_attr(raw) }
