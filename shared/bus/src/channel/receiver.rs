@@ -96,8 +96,10 @@ impl Receiver {
         if let Err(reason) = self.admit(now, head) {
             return self.refuse(head, reason);
         }
-        let (window, delays) =
-            (self.limits.window, (self.limits.received_delay, self.limits.confirmed_delay));
+        // A sender that does not know its receiver, or its credit, is told soon.
+        let soon = self.limits.confirmed_delay;
+        let received_in = if head.to == Some(self.me) { self.limits.received_delay } else { soon };
+        let window = self.limits.window;
         let Some(stream) = self.lanes.get_mut(&head.lane) else {
             return self.refuse(head, Reason::Busy);
         };
@@ -111,12 +113,12 @@ impl Receiver {
             Frame::Message { seq, bytes } => match stream.take(seq, bytes, window) {
                 Taken::Next => {
                     let delivery = Delivery { lane: head.lane, generation: stream.generation, seq };
-                    (Verdict::Deliver(delivery), Some(delays.0))
+                    (Verdict::Deliver(delivery), Some(received_in))
                 }
                 // Its acknowledgement was lost, or is on its way.
-                Taken::Seen => (Verdict::Duplicate, Some(delays.1)),
+                Taken::Seen => (Verdict::Duplicate, Some(soon)),
                 Taken::Gap => (Verdict::Gap, stream.untold_gap(window).then_some(Time::ZERO)),
-                Taken::NoRoom => (Verdict::Full, Some(delays.1)),
+                Taken::NoRoom => (Verdict::Full, Some(soon)),
             },
         };
         if let Some(delay) = ack_in {

@@ -4,7 +4,7 @@
 //! - `CHANNEL_SEED=n cargo test -p bus --test channel simulation` runs that seed alone.
 //! - `CHANNEL_SEEDS=n` runs so many instead of the default.
 //!
-//! [`world`] has the actors and the rules that are checked, [`plan`] draws a run's parameters and
+//! [`world`] has the actors and the rules, [`outcome`] names what may be broken, [`plan`] draws a run's parameters and
 //! faults, [`network`] loses, repeats, delays and reorders, [`store`] survives crashes.
 //!
 //! The channel is compiled into this test once more, as a copy that can have a fault planted.
@@ -13,6 +13,7 @@
 #[allow(dead_code, unused_imports)]
 mod channel;
 mod network;
+mod outcome;
 mod plan;
 mod rng;
 mod store;
@@ -21,10 +22,13 @@ mod units;
 mod world;
 
 use channel::Bug;
+use outcome::{Stats, Violation};
 use plan::Plan;
-use world::{Stats, Violation, World};
+use world::World;
 
 const SEEDS: u64 = 10_000;
+/// Most bugs show within ten.
+const BUG_SEEDS: u64 = 4000;
 
 fn seeds() -> std::ops::Range<u64> {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
@@ -84,13 +88,13 @@ fn a_seed_replays_exactly() {
 
 /// What a planted bug must be caught as. More than one rule may catch it first.
 fn catches(bug: Bug, expected: &[Violation]) {
-    for seed in 0..400 {
+    for seed in 0..BUG_SEEDS {
         if let Err((violation, _)) = run(seed, Some(bug), false) {
             assert!(expected.contains(&violation), "{bug:?} was caught as {violation:?} by seed {seed}");
             return;
         }
     }
-    panic!("{bug:?} was not caught by 400 seeds");
+    panic!("{bug:?} was not caught by {BUG_SEEDS} seeds");
 }
 
 #[test]
@@ -105,7 +109,7 @@ fn a_receiver_that_accepts_a_gap_is_caught() {
 
 #[test]
 fn a_receiver_that_listens_to_the_superseded_is_caught() {
-    catches(Bug::SkipFence, &[Violation::Superseded]);
+    catches(Bug::SkipFence, &[Violation::Superseded, Violation::Forgot]);
 }
 
 #[test]
@@ -140,7 +144,7 @@ fn a_sender_without_a_bound_is_caught() {
 
 #[test]
 fn an_application_that_confirms_before_its_commit_is_caught() {
-    let caught = (0..400).find_map(|seed| {
+    let caught = (0..BUG_SEEDS).find_map(|seed| {
         let plan = Plan { confirms_early: true, ..Plan::draw(seed) };
         World::new(plan, false).run().err()
     });
@@ -149,7 +153,7 @@ fn an_application_that_confirms_before_its_commit_is_caught() {
 
 #[test]
 fn an_application_that_forgets_what_it_has_done_is_caught() {
-    let caught = (0..400).find_map(|seed| {
+    let caught = (0..BUG_SEEDS).find_map(|seed| {
         let plan = Plan { not_idempotent: true, ..Plan::draw(seed) };
         World::new(plan, false).run().err()
     });

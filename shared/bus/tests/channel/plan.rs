@@ -21,6 +21,8 @@ pub enum Fault {
     OwnerPause(u64),
     /// As the one before, and another takes over meanwhile.
     OwnerPausedAndSuperseded(u64),
+    /// Another takes over, and for so long no owner hears anything.
+    OwnerSupersededUnheard(u64),
     /// Messages are lost for so long; the sender notices and reconnects.
     Disconnect(u64),
     /// Messages to the owner are lost for so long, unnoticed.
@@ -109,7 +111,7 @@ impl Plan {
 fn draw_fault(rng: &mut Rng) -> Fault {
     let time = rng.pick(&[1_000, 30_000, 300_000, 1_200_000]);
     let time = rng.range(time / 10, time);
-    match rng.range(0, 12) {
+    match rng.range(0, 13) {
         0 => Fault::SenderCrash,
         1 => Fault::SenderSuperseded,
         2 => Fault::SenderPause(time),
@@ -121,6 +123,7 @@ fn draw_fault(rng: &mut Rng) -> Fault {
         8 => Fault::CutForth(time),
         9 => Fault::CutBack(time),
         10 => Fault::Stall(time),
+        11 => Fault::OwnerSupersededUnheard(time),
         _ => Fault::Credit(rng.pick(&[0, 0, 1, 3])),
     }
 }
