@@ -1,0 +1,23 @@
+//! Tests of the running server from outside, over its sockets.
+//!
+//! In reading order: [`server`] starts the binary on ports of its own; [`client`] says exactly the
+//! bytes a test names; [`script`] runs the scenarios of `tests/scenarios`; the other modules are
+//! tests, one topic each.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "tests stop where something is not as expected")]
+
+mod client;
+mod ledger;
+mod scram;
+mod script;
+mod server;
+mod tls;
+mod xml;
+
+mod hostile;
+mod kill9;
+mod login;
+mod operations;
+mod scenarios;
+mod streams;
+mod tokio_xmpp_client;
