@@ -1,7 +1,7 @@
 //! The administration interface: what `waystation ctl` and a node say to each other (gRPC).
 //!
 //! - [`v1`]: messages, clients and servers, generated from `proto/admin.proto`.
-//! - [`token`]: who may call: whoever can read the token file of the data directory.
+//! - [`token`]: the token that a caller must know.
 
 pub mod token;
 
@@ -11,4 +11,4 @@ pub mod v1 {
     tonic::include_proto!("waystation.admin.v1");
 }
 
-pub use token::{Bearer, TokenCheck, TokenError};
+pub use token::{Bearer, TokenCheck};

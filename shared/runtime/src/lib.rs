@@ -7,10 +7,11 @@
 //! - [`clock`]: the only source of time, so that tests can set it.
 //! - [`lifecycle`]: the only place that spawns tasks; shutdown is a soft signal, then a hard one.
 //! - [`listen`]: the one accept loop, with its limits.
+//! - [`secret`]: secrets of the data directory.
 //! - [`tls`]: certificates, chosen by name and reloadable.
 //! - [`metrics`]: the catalogue: every metric of every role, declared once.
 //! - [`operations`]: `/metrics`, `/healthz` and `/readyz`.
-//! - [`telemetry`]: logs.
+//! - [`telemetry`]: where logs go and how they look.
 
 pub mod clock;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod lifecycle;
 pub mod listen;
 pub mod metrics;
 pub mod operations;
+pub mod secret;
 pub mod telemetry;
 pub mod tls;
 

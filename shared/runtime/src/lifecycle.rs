@@ -94,9 +94,15 @@ impl Lifecycle {
         self.tasks.len()
     }
 
-    /// Whether something that the process cannot do without panicked.
+    /// Whether something that the process cannot do without failed.
     pub fn failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
+    }
+
+    /// Something that the process cannot do without failed: the process drains.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Release);
+        self.soft.cancel();
     }
 
     /// Gives the soft signal and waits for all tasks, with the hard signal when `grace` is over;

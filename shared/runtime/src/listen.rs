@@ -298,8 +298,10 @@ mod tests {
         assert_eq!(bind_all(&both, "k").unwrap().len(), 2);
     }
 
+    type Kept = Arc<Mutex<Vec<(TcpStream, Place)>>>;
+
     /// Serves until the test ends, keeping every place that is given.
-    fn serve(admission: Arc<Admission>) -> (SocketAddr, Arc<Mutex<Vec<(TcpStream, Place)>>>) {
+    fn serve(admission: Arc<Admission>) -> (SocketAddr, Kept) {
         let listener = one("c2s.starttls");
         let address = listener.address();
         let kept = Arc::new(Mutex::new(Vec::new()));
@@ -313,7 +315,7 @@ mod tests {
         (address, kept)
     }
 
-    async fn wait_for(kept: &Mutex<Vec<(TcpStream, Place)>>, count: usize) {
+    async fn wait_for(kept: &Kept, count: usize) {
         while kept.lock().len() < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

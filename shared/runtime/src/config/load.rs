@@ -232,7 +232,7 @@ fn unknown(key: String, source: Source) -> ConfigError {
     let score = |candidate: &String| {
         let bare = candidate.trim_matches(['[', ']']);
         // The right key in the wrong section, or without one, is a near miss.
-        if bare.contains('.') && last(bare) == last(wanted) { 1 } else { distance(bare, wanted) }
+        if bare.contains('.') && last(bare) == last(wanted) { 1 } else { strsim::osa_distance(bare, wanted) }
     };
     let suggestion = candidates
         .iter()
@@ -241,20 +241,4 @@ fn unknown(key: String, source: Source) -> ConfigError {
         .filter(|(score, _)| *score <= 2 + wanted.len() / 5)
         .map(|(_, candidate)| candidate.clone());
     ConfigError::UnknownKey { key, source_: source, suggestion }
-}
-
-/// Levenshtein's distance: how many characters to put in, take out or replace.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(x != *y);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }

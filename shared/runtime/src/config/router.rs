@@ -10,8 +10,8 @@ section! {
         partitions: u32 = 1_024, 1..=65_536;
         /// Most accounts without a session whose state stays in memory.
         accounts_cached_max: usize = 20_000, 1..=100_000_000;
-        /// Most envelopes that wait for one partition.
-        queue_envelopes_max: usize = 10_000, 100..=10_000_000;
+        /// Whether clients that ask (XEP-0092) are told the operating system.
+        show_os: bool = false;
     }
 }
 

@@ -28,10 +28,10 @@ section! {
         attempts_per_account_per_minute: u32 = 10, 1..=1_000_000;
         /// Failed logins on one connection before it is closed.
         attempts_per_connection_max: u32 = 5, 2..=100;
-        /// Most exchanges that are under way at a time; more are refused for the moment.
-        exchanges_max: usize = 10_000, 1..=10_000_000;
+        /// Most exchanges that are under way in one partition; more are refused for the moment.
+        exchanges_per_partition_max: usize = 100, 1..=1_000_000;
         /// Seconds from the start of an exchange to its end; then it is forgotten.
-        exchange_timeout_seconds: u64 = 60, 1..=3_600;
+        exchange_timeout_seconds: u32 = 60, 1..=3_600;
     }
 }
 

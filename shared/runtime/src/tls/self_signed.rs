@@ -2,12 +2,10 @@
 
 use super::certificate::TlsError;
 use crate::Clock;
+use crate::secret::write_whole;
 use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
 };
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 /// How long it is valid: nobody renews it by itself, and nothing trusts it for its date.
@@ -49,15 +47,6 @@ fn make(domains: &[String], clock: &Clock) -> Result<(String, String), rcgen::Er
     Ok((params.self_signed(&key)?.pem(), key.serialize_pem()))
 }
 
-/// Writes a whole file or none: a crash must not leave half a key behind.
 fn write(path: &Path, text: &str, mode: u32) -> Result<(), TlsError> {
-    let scratch = path.with_extension("new");
-    let written = (|| {
-        let _ = std::fs::remove_file(&scratch);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&scratch)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        std::fs::rename(&scratch, path)
-    })();
-    written.map_err(|reason| TlsError::Write { path: path.to_owned(), reason })
+    write_whole(path, text, mode).map_err(|reason| TlsError::Write { path: path.to_owned(), reason })
 }
