@@ -266,7 +266,8 @@ pub enum GatewayBody {
     Bound(Result<Bound, StanzaError>),
     /// The answer to [`OwnerBody::Resume`].
     Resumed(Result<Resumed, ResumeRefused>),
-    /// The answer to [`SessionBody::Manage`].
+    /// The answer to [`SessionBody::Manage`]. XEP-0198's counts begin here: inbound after the last
+    /// stanza sent before `Manage`, outbound after the last `Deliver` before this.
     Managed {
         /// Seconds for which a broken session is kept; none when it cannot be resumed.
         resume_seconds: Option<u32>,
@@ -308,6 +309,11 @@ pub struct Resumed {
     pub handled: u64,
     /// Last outbound number the client has; those of `unacked` follow it without a gap.
     pub acked: u64,
+    /// Inbound number at which XEP-0198's count began: what goes over the wire is the number minus
+    /// this, modulo 2^32.
+    pub inbound_base: u64,
+    /// The same for outbound numbers.
+    pub outbound_base: u64,
     /// Stanzas the client does not have yet.
     pub unacked: Vec<Bytes>,
     /// Seconds for which the session is kept when it breaks again.
