@@ -20,7 +20,7 @@ section! {
         /// was not delivered is kept whatever its age.
         retention_days: u32 = 30, 0..=36_500;
         /// Most messages that wait for one account; more are refused.
-        waiting_messages_max: u64 = 10_000, 1..=10_000_000;
+        offline_messages_max: u64 = 10_000, 1..=10_000_000;
         /// Messages that are read at once for a session.
         page_messages: usize = 100, 1..=10_000;
     }
