@@ -58,9 +58,14 @@ impl Element {
     ) -> Result<Element, StreamError> {
         let mut reader = NsReader::from_str(xml);
         let resolver = reader.resolver_mut();
-        resolver.add(PrefixDeclaration::Default, Namespace(default_ns)).map_err(ill)?;
+        // The resolver holds names as they are written in XML.
+        let mut escaped = String::new();
+        escape_attr(default_ns, &mut escaped);
+        resolver.add(PrefixDeclaration::Default, Namespace(&escaped)).map_err(ill)?;
         for (prefix, name) in prefixes {
-            resolver.add(PrefixDeclaration::Named(prefix), Namespace(name)).map_err(ill)?;
+            escaped.clear();
+            escape_attr(name, &mut escaped);
+            resolver.add(PrefixDeclaration::Named(prefix), Namespace(&escaped)).map_err(ill)?;
         }
         read_tree(&mut reader)
     }

@@ -176,6 +176,11 @@ impl Parser {
                 self.go(Phase::EndTag, at);
                 self.end_tag(bytes)
             }
+            Some(b'!') if self.open.is_empty() => match bytes.get(at + 2) {
+                None => Ok(Some(Progress::More)),
+                Some(b'[') => Err(Fault::TextBetween),
+                Some(_) => Err(Fault::Markup),
+            },
             Some(b'!') => {
                 self.go(Phase::Cdata, at);
                 Ok(None)
@@ -379,9 +384,6 @@ impl Parser {
                 let inner = if empty { at } else { end };
                 self.inner = Span::new(inner, inner);
                 if context.header {
-                    if empty {
-                        return Err(Fault::EmptyHeader);
-                    }
                     return Ok(Some(Progress::Done(end)));
                 }
             }

@@ -102,6 +102,9 @@ pub(super) fn stream_header(
     if parsed.name.text(xml) != "stream" {
         return Err(Fault::NoHeader);
     }
+    if xml.ends_with("/>") {
+        return Err(Fault::EmptyHeader);
+    }
     let mut header = StreamHeader { to: None, from: None, id: None, version: None, lang: None };
     let mut names = StreamNamespaces { prefix_free: prefix.is_empty(), ..unknown };
     let mut others = Vec::new();

@@ -215,6 +215,10 @@ pub(super) fn without(parts: &Parts, doomed: impl Fn(&ChildSpan) -> bool) -> Opt
     let mut inner = String::with_capacity(parts.inner.end as usize - parts.inner.start as usize);
     let mut kept: SmallVec<[ChildSpan; 4]> = SmallVec::new();
     let mut decoded = parts.decoded.clone();
+    if let Some(decoded) = &mut decoded {
+        // Those of the content move with their children, or go.
+        decoded.namespaces.retain(|(start, _)| *start < parts.inner.start);
+    }
     let mut done = parts.inner.start;
     for child in &parts.children {
         let end = if doomed(child) { child.span.start } else { child.span.end };
@@ -223,13 +227,11 @@ pub(super) fn without(parts: &Parts, doomed: impl Fn(&ChildSpan) -> bool) -> Opt
         if end == child.span.end {
             let shift = Shift { old: end, new: parts.inner.start + inner.len() as u32 };
             let moved = shift.child_from(child, parts.inner.start);
-            if let (Ns::Escaped(old), Ns::Escaped(new), Some(decoded)) = (child.ns, moved.ns, &mut decoded) {
-                let name = decoded
-                    .namespaces
-                    .iter()
-                    .find(|(start, _)| *start == old.start)
-                    .map(|(_, name)| name.clone());
-                decoded.namespaces.extend(name.map(|name| (new.start, name)));
+            if let (Ns::Escaped(old), Ns::Escaped(new)) = (child.ns, moved.ns)
+                && old.start >= parts.inner.start
+            {
+                let name = String::from_utf8_lossy(parts.ns(child.ns)).into_owned();
+                decoded.get_or_insert_default().namespaces.push((new.start, name.into()));
             }
             kept.push(moved);
         }
