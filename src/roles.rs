@@ -7,8 +7,8 @@ mod signals;
 
 use crate::start;
 use anyhow::Context;
-use bus::envelope::{OwnerBody, Receipt};
-use bus::{Bus, LocalBus, NodeId, ToOwner};
+use bus::envelope::Receipt;
+use bus::{Bus, LocalBus, NodeId};
 use router::admin::Admin;
 use router::{Ports, Router, Shared};
 use runtime::config::{Config, Sources};
@@ -117,8 +117,7 @@ async fn open_ports(
         Arc::new(move || clock.now_ms())
     };
     let waiting = bus.clone();
-    let settle =
-        Box::new(move |receipts: Vec<Receipt>| receipts.into_iter().for_each(|r| settled(&waiting, r)));
+    let settle = Box::new(move |receipts: Vec<Receipt>| router::settled(&waiting, receipts));
     let log = Arc::new(MessageLog::open(db.clone(), settings::log(config), now_ms, settle).await?);
     life.spawn_service("message log", keep_log(log.clone(), life.clone()));
     let fake_key = secret::read_or_make(&config.node.data_dir.join("fake-salt-key"))?;
@@ -132,13 +131,6 @@ async fn open_ports(
         fake_key: secret::key(&fake_key),
         epoch: EMBEDDED_EPOCH,
     })
-}
-
-/// A stanza's effect is durable: its sender may be told.
-fn settled(bus: &Bus, receipt: Receipt) {
-    if let Receipt::Session { account, session, seq, .. } = receipt {
-        bus.to_owner(ToOwner { account, body: OwnerBody::Settled { session, seq } });
-    }
 }
 
 /// Commits the log until nobody writes to it any more.

@@ -85,6 +85,9 @@ fn bind_exactly(address: SocketAddr, dual_stack: bool) -> io::Result<TcpListener
     // A restart must not wait for the kernel to forget the connections of the run before.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted sockets inherit it. Stanzas are small and batched by us: waiting for more bytes
+    // would only add latency.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -94,6 +97,16 @@ impl Listener {
     /// The bound address, with the real port where 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on the system gives up a connection whose peer takes no bytes for so long: it is
+    /// gone, or does not read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
+        // Accepted sockets inherit it.
+        socket2::SockRef::from(&self.socket).set_tcp_user_timeout(Some(timeout))
     }
 
     /// The socket, for servers with an accept loop of their own (operations, administration).
@@ -113,8 +126,6 @@ impl Listener {
     ) {
         while let Some((socket, peer)) = soft.run_until_cancelled(self.next()).await {
             metrics::GATEWAY_CONNECTIONS_TOTAL.increment(1);
-            // Stanzas are small and batched by us; waiting for more only adds latency.
-            let _ = socket.set_nodelay(true);
             match soft.run_until_cancelled(admission.admit(peer.ip())).await {
                 None => return,
                 Some(Some(place)) => accepted(socket, peer, place),
@@ -319,6 +330,17 @@ mod tests {
         while kept.lock().len() < count {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    #[tokio::test]
+    async fn accepted_sockets_inherit_the_options() {
+        let listener = one("k");
+        listener.set_write_timeout(Duration::from_secs(7)).unwrap();
+        let _client = TcpStream::connect(listener.address()).await.unwrap();
+        let (accepted, _) = listener.next().await;
+        assert!(accepted.nodelay().unwrap());
+        let timeout = socket2::SockRef::from(&accepted).tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(Duration::from_secs(7)));
     }
 
     #[tokio::test]

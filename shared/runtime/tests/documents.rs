@@ -91,10 +91,8 @@ fn the_documents_name_every_key_and_no_other() {
             "{file} is not what the sections declare; UPDATE=1 cargo test -p runtime --test documents"
         );
     }
-}
 
-#[test]
-fn the_example_loads_and_changes_nothing() {
+    // And the example is a configuration that changes nothing.
     let load = |file| Config::load(&Sources { file, ..Sources::default() }).unwrap().0;
     assert_eq!(load(Some(root().join("deploy/config.example.toml"))), load(None));
 }

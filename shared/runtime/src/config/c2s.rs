@@ -27,7 +27,8 @@ section! {
         /// Seconds without a byte from the client before it is sent a whitespace ping; after as many
         /// again without an answer from its TCP it is taken for dead.
         idle_timeout_seconds: u64 = 300, 10..=86_400;
-        /// Seconds that a write may make no progress before the connection is taken for dead.
+        /// Seconds that the client's TCP may take no bytes that wait for it; then the connection is
+        /// taken for dead.
         write_timeout_seconds: u64 = 60, 1..=3_600;
         /// Most connections of this process; more wait in the kernel's queue.
         connections_max: usize = 200_000, 1..=10_000_000;
