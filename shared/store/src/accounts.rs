@@ -311,7 +311,7 @@ impl Db {
         ended: &[(AccountId, u64, Option<String>)],
     ) -> Result<(), StoreError> {
         let Db::Sqlite(db) = self;
-        let mut tx = db.writer.begin().await?;
+        let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
         for (id, at_ms, status) in ended {
             // SELECT rather than VALUES: an account deleted meanwhile is no error.
             sqlx::query(
@@ -369,7 +369,8 @@ async fn insert_credentials(
 }
 
 async fn credentials(conn: &mut SqliteConnection, id: AccountId) -> Result<Vec<Credential>, StoreError> {
-    let rows: Vec<(String, Vec<u8>, u32, Vec<u8>, Vec<u8>)> = sqlx::query_as(
+    type Row = (String, Vec<u8>, u32, Vec<u8>, Vec<u8>);
+    let rows: Vec<Row> = sqlx::query_as(
         "SELECT hash, salt, iterations, stored_key, server_key FROM credential WHERE account = ?1",
     )
     .bind(id.0)

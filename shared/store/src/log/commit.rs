@@ -105,10 +105,12 @@ impl<W: Send + 'static> MessageLog<W> {
     pub async fn run(self: Arc<Self>, shutdown: impl Future<Output = ()> + Send) -> Result<(), StoreError> {
         let mut shutdown = pin!(shutdown);
         let core = &self.core;
-        let mut timers = Timers::default();
-        // What an earlier run left is old enough.
-        timers.settle = core.has_journal().then(Instant::now);
-        timers.expire = core.expires().then(|| Instant::now() + EXPIRE_INTERVAL);
+        let mut timers = Timers {
+            // What an earlier run left is old enough.
+            settle: core.has_journal().then(Instant::now),
+            expire: core.expires().then(|| Instant::now() + EXPIRE_INTERVAL),
+            ..Timers::default()
+        };
         loop {
             if core.has_appends() || self.is_under_way() {
                 let due = Instant::now() + core.config.commit_interval;
@@ -214,14 +216,14 @@ impl<W: Send + 'static> MessageLog<W> {
     }
 
     /// Commits one batch: the one that failed before, else the open one.
-    async fn commit(&self) -> Result<(), StoreError> {
+    pub(super) async fn commit(&self) -> Result<(), StoreError> {
         let core = &self.core;
         let mut under_way = self.committing.lock().await;
         if under_way.is_none() {
             *under_way = core.tails.batch().take();
         }
         let Some(batch) = under_way.as_mut() else { return Ok(()) };
-        let (commit, len) = (batch.commit, batch.len_unsealed());
+        let (commit, len) = (batch.commit, batch.len);
         sql::journal_insert(&core.db, core.writer, commit, batch.bytes()).await?;
         *under_way = None;
         core.tails.uncommitted.fetch_sub(len, Ordering::Relaxed);
@@ -245,11 +247,11 @@ impl Core {
         self.tails.batch().appends > 0
     }
 
-    fn has_records(&self) -> bool {
+    pub(super) fn has_records(&self) -> bool {
         self.tails.batch().records > 0
     }
 
-    fn has_journal(&self) -> bool {
+    pub(super) fn has_journal(&self) -> bool {
         self.journal.lock().bytes > 0
     }
 

@@ -86,9 +86,9 @@ impl Batch {
         }
     }
 
-    /// Bytes so far.
+    /// Bytes of records so far.
     pub(super) fn len(&self) -> usize {
-        self.data.len()
+        self.data.len() - 1
     }
 
     /// Adds an append under the next id and says where its flags stand.
@@ -144,7 +144,7 @@ impl Batch {
         let mut next = Batch::new(self.commit + 1, self.last_id);
         next.data.reserve(self.data.len().min(SPARE_BYTES_MAX));
         let full = std::mem::replace(self, next);
-        Some(Sealed { commit: full.commit, data: full.data, is_sealed: false })
+        Some(Sealed { commit: full.commit, len: full.len(), data: full.data, is_sealed: false })
     }
 }
 
@@ -152,6 +152,8 @@ impl Batch {
 pub(super) struct Sealed {
     /// Its number.
     pub(super) commit: u64,
+    /// Bytes of records in it, as [`Batch::len`] counted them.
+    pub(super) len: usize,
     data: Vec<u8>,
     is_sealed: bool,
 }
@@ -164,11 +166,6 @@ impl Sealed {
             self.is_sealed = true;
         }
         &self.data
-    }
-
-    /// Bytes as they were counted while the batch was filled.
-    pub(super) fn len_unsealed(&self) -> usize {
-        self.data.len() - if self.is_sealed { 8 } else { 0 }
     }
 }
 

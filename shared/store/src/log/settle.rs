@@ -25,7 +25,11 @@ impl Core {
         Ok(())
     }
 
-    async fn settle_account(&self, settling: &mut sql::Settling, cut: &Cut) -> Result<(), StoreError> {
+    pub(super) async fn settle_account(
+        &self,
+        settling: &mut sql::Settling,
+        cut: &Cut,
+    ) -> Result<(), StoreError> {
         for id in &cut.taken {
             settling.taken(cut.account, *id).await?;
         }
