@@ -19,7 +19,7 @@ section! {
         /// Largest stanza before the login, in bytes. RFC 6120 §13.12 asks for 10000 at least.
         unauthenticated_stanza_bytes_max: usize = 16_384, 10_000..=262_144;
         /// Deepest nesting of elements in a stanza.
-        depth_max: usize = 128, 8..=4_096;
+        depth_max: usize = 64, 8..=4_096;
         /// Most attributes of an element.
         attributes_max: usize = 64, 8..=1_024;
         /// Seconds from the connection to the bound resource; then it is closed.

@@ -17,8 +17,6 @@ section! {
         unacked_stanzas_max: usize = 2_000, 10..=1_000_000;
         /// Most bytes of such stanzas.
         unacked_bytes_max: usize = 4_194_304, 65_536..=1_073_741_824;
-        /// Most addresses that one session's directed presence is remembered for.
-        directed_presence_max: usize = 1_000, 10..=100_000;
     }
 }
 
