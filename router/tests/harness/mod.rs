@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use router::{Ports, Router, Settings, Shared};
 use runtime::{Clock, Lifecycle};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use store::{Db, LogConfig, MessageLog, Sessions};
 use tokio::sync::Notify;
@@ -22,10 +22,15 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Gateway {
     told: Mutex<HashMap<ConnId, Vec<GatewayBody>>>,
     more: Notify,
+    /// Takes its place, once it is set.
+    instead: OnceLock<Arc<dyn GatewayPort>>,
 }
 
 impl GatewayPort for Gateway {
     fn receive(&self, envelope: ToGateway) {
+        if let Some(instead) = self.instead.get() {
+            return instead.receive(envelope);
+        }
         self.told.lock().entry(envelope.conn).or_default().push(envelope.body);
         self.more.notify_waiters();
     }
@@ -63,6 +68,7 @@ pub fn settings() -> Settings {
         exchange_seconds: 60,
         attempts_per_minute: 3,
         registration: true,
+        registrations_per_address_per_hour: 100,
         version: "0",
         show_os: false,
         started_ms: 0,
@@ -72,6 +78,12 @@ pub fn settings() -> Settings {
 impl World {
     /// A router with these accounts at example.com, password `secret`.
     pub async fn new(users: &[&str]) -> World {
+        let config = LogConfig { commit_interval: Duration::from_millis(2), ..LogConfig::default() };
+        World::with(users, settings(), config).await
+    }
+
+    /// The same with these settings.
+    pub async fn with(users: &[&str], settings: Settings, config: LogConfig) -> World {
         let dir = tempfile::tempdir().unwrap();
         let db = Db::open_sqlite(dir.path(), 16).await.unwrap();
         for user in users {
@@ -82,7 +94,6 @@ impl World {
         let bus = Bus::Local(local.clone());
         let (settle_bus, now) = (bus.clone(), Clock::System);
         let sink = Box::new(move |receipts: Vec<Receipt>| router::settled(&settle_bus, receipts));
-        let config = LogConfig { commit_interval: Duration::from_millis(2), ..LogConfig::default() };
         let now_ms = Arc::new(move || now.now_ms());
         let log = Arc::new(MessageLog::open(db.clone(), config, now_ms, sink).await.unwrap());
         let life = Lifecycle::new();
@@ -98,10 +109,16 @@ impl World {
             fake_key: [7; 32],
             epoch: 1,
         };
-        local.attach_owner(Router::new(Shared::new(settings(), ports)));
+        local.attach_owner(Router::new(Shared::new(settings, ports)));
         let gateway = Arc::new(Gateway::default());
         local.attach_gateway(gateway.clone());
         World { bus, db, log, gateway, life, slots: AtomicU32::new(0), _dir: dir }
+    }
+
+    /// Has another gateway take what comes from now on.
+    #[allow(dead_code, reason = "the bench does")]
+    pub fn replace_gateway(&self, gateway: Arc<dyn GatewayPort>) {
+        let _ = self.gateway.instead.set(gateway);
     }
 
     pub fn tell(&self, account: &str, body: OwnerBody) {
