@@ -69,7 +69,7 @@ impl Authenticating {
             }
             Input::Gone => {
                 self.abandon(out);
-                out.command(Command::Close);
+                out.command(Command::Close(None));
                 return Ok(Stream::Closed);
             }
             Input::End(error) => return Err(error),

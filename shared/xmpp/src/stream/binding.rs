@@ -51,7 +51,7 @@ impl Binding {
             }
             Input::Close => return Ok(closed_by_peer(out)),
             Input::Gone => {
-                out.command(Command::Close);
+                out.command(Command::Close(None));
                 return Ok(Stream::Closed);
             }
             Input::End(error) => return Err(error),

@@ -53,6 +53,10 @@ impl Bound {
         matches!(self.management, Management::Asked { .. })
     }
 
+    pub(super) fn is_managed(&self) -> bool {
+        matches!(self.management, Management::On(_))
+    }
+
     pub(super) fn handle(
         mut self: Box<Self>,
         input: Input<'_>,
@@ -87,12 +91,12 @@ impl Bound {
             }
             Input::Gone => {
                 out.command(Command::Leave(Leave::Detached));
-                out.command(Command::Close);
+                out.command(Command::Close(None));
                 return Ok(Stream::Closed);
             }
             Input::End(error) => {
                 out.stream_error(&error, None);
-                out.command(Command::Close);
+                out.command(Command::Close(Some(error.condition)));
                 return Ok(Stream::Closed);
             }
             // Late answers of the owner.
@@ -171,7 +175,7 @@ impl Bound {
                     Err(too_high) => {
                         too_high.write(out);
                         out.command(Command::Leave(Leave::Closed));
-                        out.command(Command::Close);
+                        out.command(Command::Close(Some(StreamCondition::UndefinedCondition)));
                         return Ok(Stream::Closed);
                     }
                 }

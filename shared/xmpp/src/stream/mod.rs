@@ -97,6 +97,12 @@ impl Stream {
         Stream::Opening(Box::new(Opening::new(common, None, id)))
     }
 
+    /// A new stream that begins with the TLS handshake (XEP-0368).
+    pub fn direct_tls(settings: Arc<Settings>) -> Stream {
+        let common = Common { settings, channel: Channel::Clear, domain: None, lang: None, failures: 0 };
+        Stream::Securing(Box::new(Securing::new(common)))
+    }
+
     /// Takes what happened. An error is told to the peer, and ends the stream.
     pub fn handle(self, input: Input<'_>, out: &mut Output) -> Stream {
         let standing = self.standing();
@@ -141,6 +147,11 @@ impl Stream {
         matches!(self, Stream::Binding(binding) if binding.is_waiting())
     }
 
+    /// Whether the client acknowledges (XEP-0198), so that it can be asked whether it is there.
+    pub fn is_managed(&self) -> bool {
+        matches!(self, Stream::Bound(bound) if bound.is_managed())
+    }
+
     /// Whether nothing more comes of it.
     pub fn is_closed(&self) -> bool {
         matches!(self, Stream::Closed)
@@ -171,7 +182,7 @@ impl Standing {
             }
             Standing::Silent => {}
         }
-        out.command(Command::Close);
+        out.command(Command::Close(Some(error.condition)));
     }
 }
 
@@ -195,7 +206,7 @@ fn leave(error: &StreamError) -> Leave {
 /// The peer closed the stream: the same is answered (RFC 6120 §4.4).
 fn closed_by_peer(out: &mut Output) -> Stream {
     out.stream_close();
-    out.command(Command::Close);
+    out.command(Command::Close(None));
     Stream::Closed
 }
 

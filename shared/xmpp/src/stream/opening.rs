@@ -35,7 +35,7 @@ impl Opening {
             Input::Header(header) => self.open(header, out),
             Input::End(error) => Err(error),
             Input::Gone => {
-                out.command(Command::Close);
+                out.command(Command::Close(None));
                 Ok(Stream::Closed)
             }
             // Before a header the reader hands out nothing else; an owner's late answer is for an

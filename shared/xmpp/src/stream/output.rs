@@ -2,7 +2,7 @@
 
 use crate::Jid;
 use crate::Stanza;
-use crate::error::{StanzaError, StreamError};
+use crate::error::{StanzaError, StreamCondition, StreamError};
 use crate::framing::writer;
 use std::fmt;
 use std::sync::Arc;
@@ -98,8 +98,9 @@ pub enum Command {
     },
     /// This connection no longer carries its session.
     Leave(Leave),
-    /// Send what is written, then close the transport.
-    Close,
+    /// Send what is written, then close the transport. The condition is that of the stream error,
+    /// if there was one.
+    Close(Option<StreamCondition>),
 }
 
 /// How a connection leaves its session.

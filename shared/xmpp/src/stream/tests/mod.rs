@@ -153,7 +153,7 @@ fn describe(command: &Command) -> String {
         Command::Manage { resume, max_seconds } => format!("(manage {resume} {max_seconds:?})"),
         Command::AwaitConfirm { seq } => format!("(await {seq})"),
         Command::Leave(leave) => format!("({leave:?})").to_lowercase(),
-        Command::Close => "(close)".to_owned(),
+        Command::Close(_) => "(close)".to_owned(),
     }
 }
 
