@@ -9,6 +9,7 @@ use crate::start;
 use anyhow::Context;
 use bus::envelope::Receipt;
 use bus::{Bus, LocalBus, NodeId};
+use gateway::{Gateway, Mode};
 use router::admin::Admin;
 use router::{Ports, Router, Shared};
 use runtime::config::{Config, Sources};
@@ -48,8 +49,25 @@ pub async fn run(config: Config, sources: Sources) -> anyhow::Result<ExitCode> {
     let bus = Bus::Local(local.clone());
     let ports = open_ports(&config, &clock, &life, db.clone(), bus).await?;
     let admin = Admin::new(settings::admin(&config, node, started_ms), &ports);
-    local.attach_owner(Router::new(Shared::new(settings::router(&config, started_ms), ports)));
+    let router = settings::router(&config, started_ms);
+    let edge = settings::gateway(&config, &router);
+    local.attach_owner(Router::new(Shared::new(router, ports)));
+    let ports = gateway::Ports {
+        node,
+        bus: Bus::Local(local.clone()),
+        certificates: certificates.clone(),
+        clock,
+        life: life.clone(),
+    };
+    let gateway = Gateway::new(edge, ports);
+    local.attach_gateway(gateway.clone());
 
+    // Everything that a connection needs is in place: let them in.
+    for (listeners, mode) in [(listeners.starttls, Mode::StartTls), (listeners.direct_tls, Mode::DirectTls)] {
+        for listener in listeners {
+            gateway.serve(listener, mode);
+        }
+    }
     serve_administration(&config, &admin, listeners.admin, &life)?;
     announce::started(&config, &sources, &listeners.addresses)?;
     health.set(Phase::Ready);
@@ -89,6 +107,8 @@ async fn drain(
 /// Every address that is listened on, bound before anything else is done: a port in use is the
 /// most common mistake.
 struct Listeners {
+    starttls: Vec<Listener>,
+    direct_tls: Vec<Listener>,
     operations: Vec<Listener>,
     admin: Vec<Listener>,
     addresses: announce::Addresses,
@@ -96,11 +116,22 @@ struct Listeners {
 
 impl Listeners {
     fn bind(config: &Config) -> anyhow::Result<Listeners> {
+        let starttls = bind_all(&config.c2s.starttls, "c2s.starttls")?;
+        let direct_tls = bind_all(&config.c2s.direct_tls, "c2s.direct_tls")?;
+        for listener in starttls.iter().chain(&direct_tls) {
+            let timeout = Duration::from_secs(config.c2s.write_timeout_seconds);
+            listener.set_write_timeout(timeout).context("cannot set c2s.write_timeout_seconds")?;
+        }
         let operations = bind_all(&config.operations.listen, "operations.listen")?;
         let admin = bind_all(&config.admin.listen, "admin.listen")?;
         let of = |listeners: &[Listener]| listeners.iter().map(Listener::address).collect();
-        let addresses = vec![("operations", of(&operations)), ("administration", of(&admin))];
-        Ok(Listeners { operations, admin, addresses })
+        let addresses = vec![
+            ("c2s STARTTLS", of(&starttls)),
+            ("c2s direct TLS", of(&direct_tls)),
+            ("operations", of(&operations)),
+            ("administration", of(&admin)),
+        ];
+        Ok(Listeners { starttls, direct_tls, operations, admin, addresses })
     }
 }
 

@@ -279,24 +279,39 @@ pub(crate) fn register(
     shared: Arc<Shared>,
     account: Jid,
     conn: ConnId,
-    _origin: Arc<Origin>,
+    origin: Arc<Origin>,
     password: Secret,
 ) -> Before {
     Box::pin(async move {
-        let made = make(&shared, &account, &password).await;
+        let made = make(&shared, &account, &origin, &password).await;
         shared.bus.to_gateway(ToGateway { conn, body: GatewayBody::Registered(made) });
     })
 }
 
-async fn make(shared: &Shared, account: &Jid, password: &Secret) -> Result<(), StanzaError> {
+async fn make(shared: &Shared, account: &Jid, origin: &Origin, password: &Secret) -> Result<(), StanzaError> {
     if !shared.settings.registration || !shared.settings.is_ours(account.domain()) {
         return Err(StanzaCondition::NotAllowed.into());
     }
+    let (limit, now_ms) = (shared.settings.registrations_per_address_per_hour, shared.clock.now_ms());
+    let address = origin.address.ip();
+    if !shared.registrations.admit(address, limit, now_ms) {
+        // XEP-0077 §3.1.1 leaves the condition open; this one tells to wait.
+        let text = "too many accounts from your address; try again later";
+        return Err(StanzaError::new(StanzaCondition::ResourceConstraint, text));
+    }
+    let made = insert(shared, account, password, now_ms).await;
+    if made.is_err() {
+        shared.registrations.give_back(address);
+    }
+    made
+}
+
+async fn insert(shared: &Shared, account: &Jid, password: &Secret, now_ms: u64) -> Result<(), StanzaError> {
     let password = str::from_utf8(&password.0).map_err(|_| StanzaCondition::NotAcceptable)?.to_owned();
     let credentials = hash(shared, password).await?;
-    match shared.db.account_add(account, &credentials, shared.clock.now_ms()).await {
+    match shared.db.account_add(account, &credentials, now_ms).await {
         Ok(_) => Ok(()),
-        // XEP-0077 §3.1.3
+        // XEP-0077 §3.1
         Err(AddError::Exists) => Err(StanzaCondition::Conflict.into()),
         Err(error) => {
             tracing::error!(%account, %error, "cannot make an account");

@@ -16,6 +16,7 @@
 //! - [`subscription`]: the state tables of RFC 6121 appendix A.
 //! - [`sessions`]: bound, managed, detached, resumed, ended.
 //! - [`auth`]: logins and registration.
+//! - [`registrations`]: how many accounts an address makes.
 //! - [`expiry`]: when detached sessions end.
 //! - [`admin`]: the administration API's server side.
 
@@ -30,6 +31,7 @@ mod feed;
 mod inbound;
 mod iq;
 mod outbound;
+mod registrations;
 mod session;
 mod sessions;
 mod settings;

@@ -45,6 +45,8 @@ pub struct Settings {
     pub attempts_per_minute: u32,
     /// Whether XEP-0077 may create accounts.
     pub registration: bool,
+    /// Accounts that one address may make in an hour.
+    pub registrations_per_address_per_hour: u32,
     /// Name and version told by XEP-0092.
     pub version: &'static str,
     /// Whether XEP-0092 tells the operating system.

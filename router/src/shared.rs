@@ -2,6 +2,7 @@
 
 use crate::executor::Router;
 use crate::expiry::{Expiry, LastSeen};
+use crate::registrations::Registrations;
 use crate::settings::Settings;
 use bus::Bus;
 use bus::envelope::Receipt;
@@ -50,6 +51,7 @@ pub struct Shared {
     epoch: u64,
     pub(crate) hashing: Semaphore,
     pub(crate) expiry: Expiry,
+    pub(crate) registrations: Registrations,
     pub(crate) last_seen: LastSeen,
     router: OnceLock<Weak<Router>>,
 }
@@ -69,6 +71,7 @@ impl Shared {
             epoch: ports.epoch,
             hashing: Semaphore::new(HASHING_MAX),
             expiry: Expiry::default(),
+            registrations: Registrations::default(),
             last_seen: LastSeen::default(),
             router: OnceLock::new(),
         })

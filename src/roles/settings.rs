@@ -7,6 +7,7 @@ use runtime::config::Config;
 use std::time::Duration;
 use store::LogConfig;
 use store::log::Retention;
+use xmpp::stream::Caps;
 
 /// What XEP-0092 and `ctl node list` call this program's version.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -34,10 +35,18 @@ pub fn router(config: &Config, started_ms: u64) -> Settings {
         exchange_seconds: config.sasl.exchange_timeout_seconds,
         attempts_per_minute: config.sasl.attempts_per_account_per_minute,
         registration: config.registration.enabled,
+        registrations_per_address_per_hour: config.registration.accounts_per_address_per_hour,
         version: VERSION,
         show_os: config.router.show_os,
         started_ms,
     }
+}
+
+/// The gateway's. What the domain announces is the router's to know.
+pub fn gateway(config: &Config, router: &Settings) -> gateway::Settings {
+    let caps = Caps { node: router::CAPS_NODE.to_owned(), ver: router::caps_ver(router) };
+    let registration = config.registration.enabled;
+    gateway::Settings::new(&config.c2s, &config.sasl, &config.domains.hosts, registration, Some(caps))
 }
 
 /// Administration's.
