@@ -70,15 +70,21 @@ pub(super) fn any_special_in_value(value: &[u8]) -> bool {
     any(value, |byte| (byte < b' ') | (byte == b'&') | (byte == b'<'))
 }
 
-/// Whether `name` is a name without a colon (Namespaces in XML §3, NCName).
-pub(super) fn is_name(name: &[u8]) -> Result<bool, Fault> {
-    if name.is_ascii() {
-        return Ok(name.first().is_some_and(|&b| is(b, NAME_START))
-            && name.iter().all(|&b| is(b, NAME) && b != b':'));
+/// Checks a name without a colon (Namespaces in XML §3, NCName).
+pub(super) fn check_name(name: &[u8]) -> Result<(), Fault> {
+    let (first, portable) = if name.is_ascii() {
+        let rest = name.iter().all(|&byte| is(byte, NAME) && byte != b':');
+        (name.first().is_some_and(|&byte| is(byte, NAME_START)) && rest, true)
+    } else {
+        let name = std::str::from_utf8(name).map_err(|_| Fault::Utf8)?;
+        let first = name.chars().next().is_some_and(is_name_start_char);
+        (first && name.chars().all(is_name_char), name.chars().all(|c| c.is_ascii() || is_portable(c)))
+    };
+    match (first, portable) {
+        (false, _) => Err(Fault::Name),
+        (true, false) => Err(Fault::NameNotPortable),
+        (true, true) => Ok(()),
     }
-    let name = std::str::from_utf8(name).map_err(|_| Fault::Utf8)?;
-    let mut chars = name.chars();
-    Ok(chars.next().is_some_and(is_name_start_char) && chars.all(is_name_char))
 }
 
 /// XML 1.0 §2.3, NameStartChar without the colon.
@@ -93,6 +99,33 @@ fn is_name_start_char(c: char) -> bool {
 fn is_name_char(c: char) -> bool {
     is_name_start_char(c)
         || matches!(c, '-' | '.' | '0'..='9' | '\u{B7}' | '\u{300}'..='\u{36F}' | '\u{203F}'..='\u{2040}')
+}
+
+/// Letters that every edition of XML 1.0 lets stand in a name. Parsers of the fourth edition are
+/// common (expat, and with it many clients): with a name of the fifth anybody could break the
+/// streams of those he writes to.
+fn is_portable(c: char) -> bool {
+    matches!(c,
+        '\u{C0}'..='\u{D6}' | '\u{D8}'..='\u{F6}' | '\u{F8}'..='\u{131}'
+        | '\u{14A}'..='\u{17E}' | '\u{180}'..='\u{1C3}' | '\u{250}'..='\u{2A8}'
+        | '\u{388}'..='\u{38A}' | '\u{38E}'..='\u{3A1}' | '\u{3A3}'..='\u{3CE}'
+        | '\u{401}'..='\u{40C}' | '\u{40E}'..='\u{44F}' | '\u{451}'..='\u{45C}'
+        | '\u{45E}'..='\u{481}' | '\u{490}'..='\u{4C4}' | '\u{531}'..='\u{556}'
+        | '\u{561}'..='\u{586}' | '\u{5D0}'..='\u{5EA}' | '\u{621}'..='\u{63A}'
+        | '\u{641}'..='\u{64A}' | '\u{671}'..='\u{6B7}' | '\u{905}'..='\u{939}'
+        | '\u{E01}'..='\u{E2E}' | '\u{1E00}'..='\u{1E9B}' | '\u{1EA0}'..='\u{1EF9}'
+        | '\u{3041}'..='\u{3094}' | '\u{30A1}'..='\u{30FA}' | '\u{3105}'..='\u{312C}'
+        | '\u{4E00}'..='\u{9FA5}' | '\u{AC00}'..='\u{D7A3}')
+}
+
+/// Whether a namespace name is made of the characters of a URI (RFC 3986 §2) and of others beyond
+/// ASCII. Parsers put names together with a separator that no URI has (expat) and refuse a name
+/// with it, or what is no URI at all (libxml2): with such a name, too, anybody could break the
+/// streams of those he writes to.
+pub(super) fn is_namespace_name(name: &[u8]) -> bool {
+    let bracket = |b: u8| (b == b'<') | (b == b'>') | (b == b'{') | (b == b'|') | (b == b'}');
+    let other = |b: u8| (b == b'"') | (b == b'\\') | (b == b'^') | (b == b'`') | (b == 0x7F);
+    !any(name, |b| (b <= b' ') | bracket(b) | other(b))
 }
 
 /// Checks the whole of a well-formed element for what is cheaper to check once: UTF-8 and the two

@@ -68,6 +68,8 @@ faults! {
     TooManyAttributes = PolicyViolation, "an element has too many attributes";
     TooManyChildren = PolicyViolation, "an element has too many children";
     TooManyDeclarations = PolicyViolation, "too many namespaces are declared";
+    NameNotPortable = PolicyViolation, "a name with a character that not every parser takes";
+    NotAUri = PolicyViolation, "a namespace name that is no URI";
     NameTooLong = PolicyViolation, "a name is too long";
     EndTagTooLong = PolicyViolation, "an end tag is too long";
 }

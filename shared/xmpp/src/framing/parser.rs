@@ -9,7 +9,7 @@
 //! taken as part of a character that may stand where it stands.
 
 use super::chars::{NAME, NAME_START, SPACE, TEXT, VALUE, any_special_in_text, any_special_in_value};
-use super::chars::{is, is_name, run};
+use super::chars::{check_name, is, run};
 use super::fault::Fault;
 use super::limits::{Limits, StreamNamespaces};
 use super::scope::Scope;
@@ -553,8 +553,11 @@ fn name_at(bytes: &[u8], at: usize, limits: &Limits) -> Result<Option<(usize, u1
     if colons > 1 || !starts(local, end) || (colons == 1 && !starts(at, colon)) {
         return Err(Fault::Name);
     }
-    if all >= 0x80 && !(is_name(&bytes[local..end])? && (colons == 0 || is_name(&bytes[at..colon])?)) {
-        return Err(Fault::Name);
+    if all >= 0x80 {
+        check_name(&bytes[local..end])?;
+        if colons == 1 {
+            check_name(&bytes[at..colon])?;
+        }
     }
     Ok(Some((end, (colon - at) as u16)))
 }
@@ -584,7 +587,7 @@ fn check_references(text: &[u8]) -> Result<(), Fault> {
         if known.is_none() {
             let end = run(tail, 1, NAME);
             return Err(match tail.get(end) {
-                Some(b';') if end > 1 && is_name(&tail[1..end])? => Fault::Entity,
+                Some(b';') if check_name(&tail[1..end]).is_ok() => Fault::Entity,
                 _ => Fault::Reference,
             });
         }

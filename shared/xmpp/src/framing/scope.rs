@@ -1,5 +1,6 @@
 //! Namespace declarations in scope while an element is parsed (Namespaces in XML 1.0).
 
+use super::chars::is_namespace_name;
 use super::fault::Fault;
 use super::limits::StreamNamespaces;
 use super::span::{Attr, Ns, Span};
@@ -61,6 +62,9 @@ impl Scope {
             b"" => {}
             _ if name.is_empty() => return Err(Fault::EmptyPrefix),
             _ => {}
+        }
+        if !is_namespace_name(&name) {
+            return Err(Fault::NotAUri);
         }
         let ns = match &*name {
             b"" => Ns::None,

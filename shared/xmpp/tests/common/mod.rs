@@ -1,6 +1,8 @@
 //! Feeding a reader and writing down what comes out.
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+pub mod hold;
+
 use xmpp::Jid;
 use xmpp::framing::{Frame, Limits, Reader};
 
