@@ -92,12 +92,12 @@ fn bombs_of_entities() {
 fn bytes_that_are_no_utf8() {
     let server = Server::with_users(&[], &["romeo", "juliet"]);
     let cases: [&[u8]; 6] = [
-        b"\xff\xfe",             // never appear
-        b"\xc0\x80",             // overlong NUL
-        b"\xe0\x80\xaf",         // overlong slash
-        b"\xed\xa0\x80",         // half of a surrogate pair
-        b"\xf4\x90\x80\x80",     // beyond U+10FFFF
-        b"\xe2\x82</body>",      // cut short
+        b"\xff\xfe",         // never appear
+        b"\xc0\x80",         // overlong NUL
+        b"\xe0\x80\xaf",     // overlong slash
+        b"\xed\xa0\x80",     // half of a surrogate pair
+        b"\xf4\x90\x80\x80", // beyond U+10FFFF
+        b"\xe2\x82</body>",  // cut short
     ];
     for bad in cases {
         let mut client = server.login("romeo", "orchard");
@@ -233,7 +233,9 @@ fn a_client_that_does_not_read() {
     let body = "z".repeat(10_000);
     const MESSAGES: usize = 3_000;
     for n in 0..MESSAGES {
-        romeo.send(&format!("<message to='juliet@localhost' type='chat' id='{n}'><body>{body}</body></message>"));
+        romeo.send(&format!(
+            "<message to='juliet@localhost' type='chat' id='{n}'><body>{body}</body></message>"
+        ));
     }
     romeo.sync();
     let grown = server.memory_bytes().saturating_sub(before);
@@ -263,8 +265,9 @@ fn a_client_that_does_not_read() {
 fn one_flood_does_not_starve_others() {
     let server = Server::with_users(&[], &["romeo", "juliet", "mercutio"]);
     let mut flooding = server.login("romeo", "orchard");
-    let flood: String =
-        (0..2_000).map(|n| format!("<message to='mercutio@localhost' type='chat'><body>{n}</body></message>")).collect();
+    let flood: String = (0..2_000)
+        .map(|n| format!("<message to='mercutio@localhost' type='chat'><body>{n}</body></message>"))
+        .collect();
     flooding.send(&flood);
     let start = Instant::now();
     still_works(&server);

@@ -30,7 +30,8 @@ fn nothing_acknowledged_is_lost() {
     let skips_commit = cfg!(feature = "fault-injection");
     let kills = std::env::var("WAYSTATION_KILLS").map_or(KILLS, |n| n.parse().unwrap());
     let names: Vec<String> = (0..USERS).map(|n| format!("u{n}")).collect();
-    let mut settings = vec!["sasl.scram_iterations=4096", "log.settle_after_seconds=1", "session.resume_seconds_max=600"];
+    let mut settings =
+        vec!["sasl.scram_iterations=4096", "log.settle_after_seconds=1", "session.resume_seconds_max=600"];
     if skips_commit {
         // A wide gap between acknowledgement and commit, so that every kill falls into it.
         settings.push("log.commit_interval_ms=500");
@@ -101,7 +102,12 @@ impl Traffic {
                 let ledger = ledger.lock().unwrap();
                 let last = ledger.attempts.last().copied().unwrap_or(0);
                 ledger.acknowledged.len() as u64 == last
-                    && ledger.receipts.iter().map(|r| r.number).collect::<std::collections::BTreeSet<_>>().len() as u64
+                    && ledger
+                        .receipts
+                        .iter()
+                        .map(|r| r.number)
+                        .collect::<std::collections::BTreeSet<_>>()
+                        .len() as u64
                         == last
             });
             if settled {
@@ -230,7 +236,9 @@ impl<'t> Peer<'t> {
                 match event {
                     Event::Child(element) if element.name == "a" => self.count(client, element.attr("h")),
                     Event::Child(element) if element.name == "r" => self.report(client),
-                    Event::Child(element) if matches!(element.name.as_str(), "message" | "iq" | "presence") => {
+                    Event::Child(element)
+                        if matches!(element.name.as_str(), "message" | "iq" | "presence") =>
+                    {
                         self.handled = self.handled.wrapping_add(1);
                         if element.name == "message" {
                             self.receive(&element);

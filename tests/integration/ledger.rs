@@ -62,7 +62,9 @@ impl Ledger {
         for (number, count) in copies {
             let attempts = self.attempts.iter().filter(|n| **n == number).count();
             if count > attempts {
-                found.push(format!("I3: {number} was sent {attempts} times and came under {count} stanza-ids"));
+                found.push(format!(
+                    "I3: {number} was sent {attempts} times and came under {count} stanza-ids"
+                ));
             }
         }
     }
@@ -74,7 +76,10 @@ impl Ledger {
         let mut attempts = self.attempts.iter();
         for receipt in first_arrivals {
             if !attempts.any(|number| *number == receipt.number) {
-                found.push(format!("I2: {} came out of order (stanza-id {})", receipt.number, receipt.stanza_id));
+                found.push(format!(
+                    "I2: {} came out of order (stanza-id {})",
+                    receipt.number, receipt.stanza_id
+                ));
                 return;
             }
         }
@@ -92,7 +97,8 @@ impl Ledger {
                     break;
                 }
                 if !attempts.any(|number| *number == receipt.number) {
-                    found.push(format!("I2: {} came out of order on connection {connection}", receipt.number));
+                    found
+                        .push(format!("I2: {} came out of order on connection {connection}", receipt.number));
                     break;
                 }
             }
@@ -109,9 +115,16 @@ mod tests {
     fn good() -> Ledger {
         let mut ledger = Ledger { attempts: vec![1, 2, 3, 4, 3, 4, 5], ..Ledger::default() };
         ledger.acknowledged.extend(1..=5);
-        for (connection, number, id) in
-            [(0, 1, "a"), (0, 2, "b"), (0, 3, "c"), (1, 3, "c"), (1, 4, "d"), (1, 3, "e"), (1, 4, "f"), (1, 5, "g")]
-        {
+        for (connection, number, id) in [
+            (0, 1, "a"),
+            (0, 2, "b"),
+            (0, 3, "c"),
+            (1, 3, "c"),
+            (1, 4, "d"),
+            (1, 3, "e"),
+            (1, 4, "f"),
+            (1, 5, "g"),
+        ] {
             ledger.receipts.push(Receipt { connection, number, stanza_id: id.to_owned() });
         }
         ledger

@@ -44,7 +44,10 @@ fn health_and_metrics() {
 #[test]
 fn configuration_that_is_good() {
     assert!(waystation(&["check-config"], &[]).status.success());
-    let good = waystation(&["check-config", "--set", "c2s.allow_plaintext=true"], &[("WAYSTATION__LOG__COMMIT_INTERVAL_MS", "5")]);
+    let good = waystation(
+        &["check-config", "--set", "c2s.allow_plaintext=true"],
+        &[("WAYSTATION__LOG__COMMIT_INTERVAL_MS", "5")],
+    );
     assert!(good.status.success(), "{good:?}");
 }
 
@@ -123,7 +126,11 @@ fn first_start_says_what_listens_where() {
         assert!(server.data_dir().join(file).is_file(), "{file}");
     }
     let secret = std::fs::metadata(server.data_dir().join("key.pem")).unwrap();
-    assert_eq!(std::os::unix::fs::PermissionsExt::mode(&secret.permissions()) & 0o077, 0, "only the owner reads it");
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&secret.permissions()) & 0o077,
+        0,
+        "only the owner reads it"
+    );
 }
 
 #[test]
@@ -140,7 +147,8 @@ fn accounts() {
     let server = Server::with_users(&[], &["romeo", "juliet"]);
     let again = server.ctl_with_input(&["user", "add", "romeo@localhost", "--password-stdin"], "x");
     expect_refusal(&again, &["romeo@localhost"]);
-    let elsewhere = server.ctl_with_input(&["user", "add", "romeo@elsewhere.example", "--password-stdin"], "x");
+    let elsewhere =
+        server.ctl_with_input(&["user", "add", "romeo@elsewhere.example", "--password-stdin"], "x");
     expect_refusal(&elsewhere, &["elsewhere.example"]);
     let malformed = server.ctl_with_input(&["user", "add", "ro meo@localhost", "--password-stdin"], "x");
     expect_refusal(&malformed, &[]);
@@ -150,7 +158,8 @@ fn accounts() {
     let list = text(&list.stdout);
     assert!(list.contains("romeo@localhost") && list.contains("juliet@localhost"), "{list}");
 
-    let changed = server.ctl_with_input(&["user", "passwd", "romeo@localhost", "--password-stdin"], "another");
+    let changed =
+        server.ctl_with_input(&["user", "passwd", "romeo@localhost", "--password-stdin"], "another");
     assert!(changed.status.success(), "{changed:?}");
     let mut client = Client::connect(server.c2s);
     client.open();

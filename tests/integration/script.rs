@@ -121,7 +121,8 @@ impl Stage {
         }
         if action == "receives nothing" {
             // Those without a resource of this script's knowing cannot ask; they have sent nothing.
-            let others = self.clients.iter_mut().filter(|(n, c)| *n != name && !c.jid.is_empty() && !c.is_gone());
+            let others =
+                self.clients.iter_mut().filter(|(n, c)| *n != name && !c.jid.is_empty() && !c.is_gone());
             others.for_each(|(_, client)| client.sync());
             return self.client(name).expect_nothing();
         }

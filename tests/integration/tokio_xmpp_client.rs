@@ -76,11 +76,8 @@ impl ServerConnector for Connector {
         timeouts: Timeouts,
     ) -> Result<(PendingFeaturesRecv<Self::Stream>, ChannelBinding), Error> {
         let stream = self.starttls().await?;
-        let exported = stream.get_ref().1.export_keying_material(
-            vec![0; 32],
-            b"EXPORTER-Channel-Binding",
-            Some(b""),
-        );
+        let exported =
+            stream.get_ref().1.export_keying_material(vec![0; 32], b"EXPORTER-Channel-Binding", Some(b""));
         let binding = ChannelBinding::TlsExporter(exported.expect("TLS 1.3"));
         let header = StreamHeader { to: Some(Cow::Borrowed(jid.domain().as_str())), from: None, id: None };
         let pending = initiate_stream(BufStream::new(stream), ns, header, timeouts).await?;
@@ -108,7 +105,8 @@ fn run(test: impl AsyncFnOnce()) {
 
 async fn log_in(connector: &Connector, user: &str) -> Client {
     let jid: BareJid = format!("{user}@localhost").parse().unwrap();
-    let timeouts = Timeouts { read_timeout: Duration::from_secs(5), response_timeout: Duration::from_secs(5) };
+    let timeouts =
+        Timeouts { read_timeout: Duration::from_secs(5), response_timeout: Duration::from_secs(5) };
     let mut client = Client::new_with_connector(jid, PASSWORD, connector.clone(), timeouts);
     match next(&mut client).await {
         Event::Online { resumed: false, bound_jid, .. } => {
