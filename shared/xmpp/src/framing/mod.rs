@@ -12,6 +12,7 @@ mod prolog;
 pub mod reader;
 mod scope;
 pub(crate) mod span;
+mod tag;
 pub mod writer;
 
 pub use limits::{Content, Limits, StreamNamespaces};

@@ -107,3 +107,61 @@ pub fn websocket_stanza(into: &mut String, xml: &str) {
     into.push_str(" xmlns='jabber:client'");
     into.push_str(&xml[name_end..]);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::StreamCondition;
+
+    fn written(write: impl FnOnce(&mut String)) -> String {
+        let mut out = String::new();
+        write(&mut out);
+        out
+    }
+
+    #[test]
+    fn headers() {
+        let header = HeaderOut { id: Some("i<d"), from: Some("localhost"), to: None, lang: Some("en") };
+        assert_eq!(
+            written(|out| stream_header(out, header, Content::Client)),
+            "<?xml version='1.0'?><stream:stream xmlns='jabber:client' \
+             xmlns:stream='http://etherx.jabber.org/streams' id='i&lt;d' from='localhost' version='1.0' xml:lang='en'>"
+        );
+        assert_eq!(
+            written(|out| websocket_open(out, header)),
+            "<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' id='i&lt;d' from='localhost' version='1.0' xml:lang='en'/>"
+        );
+    }
+
+    #[test]
+    fn errors_and_features() {
+        let error = StreamError { content: Some("a.b:1".into()), ..StreamCondition::SeeOtherHost.into() };
+        assert_eq!(
+            written(|out| stream_error(out, &error, false)),
+            "<stream:error><see-other-host xmlns='urn:ietf:params:xml:ns:xmpp-streams'>a.b:1</see-other-host></stream:error>"
+        );
+        let error = StreamError::new(StreamCondition::PolicyViolation, "too <big>");
+        assert_eq!(
+            written(|out| stream_error(out, &error, true)),
+            "<stream:error xmlns:stream='http://etherx.jabber.org/streams'>\
+             <policy-violation xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>\
+             <text xmlns='urn:ietf:params:xml:ns:xmpp-streams' xml:lang='en'>too &lt;big&gt;</text></stream:error>"
+        );
+        assert_eq!(written(|out| stream_features(out, "", false)), "<stream:features/>");
+        assert_eq!(
+            written(|out| stream_features(out, "<x/>", false)),
+            "<stream:features><x/></stream:features>"
+        );
+    }
+
+    #[test]
+    fn websocket_stanzas_declare_their_namespace() {
+        for (xml, framed) in [
+            ("<message/>", "<message xmlns='jabber:client'/>"),
+            ("<iq id='1'><x/></iq>", "<iq xmlns='jabber:client' id='1'><x/></iq>"),
+            ("<presence>x</presence>", "<presence xmlns='jabber:client'>x</presence>"),
+        ] {
+            assert_eq!(written(|out| websocket_stanza(out, xml)), framed);
+        }
+    }
+}
