@@ -121,9 +121,8 @@ impl Transport {
 fn facts(session: &ServerConnection, certificates: &Certificates, domain: Option<&str>) -> TlsFacts {
     let is_13 = session.protocol_version() == Some(ProtocolVersion::TLSv1_3);
     // Under TLS 1.2 the exporter is unique only with the extended master secret (RFC 9266 §4.2),
-    // of which rustls does not tell whether it was negotiated.
-    let exporter =
-        is_13.then(|| session.export_keying_material([0; 32], EXPORTER_LABEL, Some(&[])).ok()).flatten();
+    // which `runtime::tls` requires.
+    let exporter = session.export_keying_material([0; 32], EXPORTER_LABEL, Some(&[])).ok();
     TlsFacts {
         version: if is_13 { "TLSv1.3" } else { "TLSv1.2" },
         exporter,

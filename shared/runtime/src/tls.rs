@@ -168,6 +168,9 @@ fn server_config(
     // it saves, and a ticket is a key that outlives its connection.
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    // Without it two sessions of TLS 1.2 can be made to share their secret (RFC 7627 §1), and then
+    // channel binding binds to nothing (RFC 9266 §4.2).
+    config.require_ems = true;
     Ok(Arc::new(config))
 }
 

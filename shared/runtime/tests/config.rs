@@ -60,6 +60,11 @@ fn each_source_wins_over_the_one_before_it() {
     assert_eq!(provenance.of("log.settle_after_seconds"), Source::Environment(variable));
     assert_eq!(provenance.of("log.retention_days"), Source::CommandLine);
     assert_eq!(provenance.of("c2s.starttls"), Source::Default);
+
+    // A stronger source mends what a weaker one says, but not a key that does not exist.
+    let mended = load(Some("[log]\nretention_days = -1\n"), &[], &["log.retention_days=3"]);
+    assert_eq!(mended.log.retention_days, 3);
+    mistake(Some("[log]\nretention = 1\n"), &[], &["log.retention_days=3"]);
 }
 
 #[test]

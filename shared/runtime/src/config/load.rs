@@ -58,12 +58,12 @@ impl fmt::Display for Source {
 
 /// Where each value came from.
 #[derive(Debug, Clone, Default)]
-pub struct Provenance(BTreeMap<String, (Source, String)>);
+pub struct Provenance(BTreeMap<String, Source>);
 
 impl Provenance {
     /// Where the value of `section.key` came from.
     pub fn of(&self, key: &str) -> Source {
-        self.0.get(key).map_or(Source::Default, |(source, _)| source.clone())
+        self.0.get(key).cloned().unwrap_or(Source::Default)
     }
 }
 
@@ -145,10 +145,11 @@ impl Config {
     }
 }
 
+/// What the sources say, the strongest word on each key. Only what takes effect has to be allowed:
+/// a stronger source can mend a weaker one.
 #[derive(Default)]
 struct Loading {
-    config: Config,
-    provenance: Provenance,
+    said: BTreeMap<String, (Source, Raw)>,
 }
 
 impl Loading {
@@ -184,40 +185,38 @@ impl Loading {
     }
 
     fn set(&mut self, key: String, raw: Raw, source: Source) -> Result<(), ConfigError> {
-        let known = |(section, name): (&str, &str)| {
-            Config::keys().any(|(known, key)| known == section && key.name == name)
-        };
-        let Some((section, name)) = key.split_once('.').filter(|parts| known(*parts)) else {
+        if !Config::keys().any(|(section, known)| key == format!("{section}.{}", known.name)) {
             return Err(unknown(key, source));
-        };
-        self.config.set(section, name, &raw).map_err(|expected| ConfigError::BadValue {
-            key: key.clone(),
-            value: raw.shown(),
-            source_: source.clone(),
-            expected: format!("expected {expected}"),
-        })?;
-        self.provenance.0.insert(key, (source, raw.shown()));
+        }
+        self.said.insert(key, (source, raw));
         Ok(())
     }
 
-    fn finish(mut self) -> Result<(Config, Provenance), ConfigError> {
-        match self.config.check() {
-            Ok(()) => Ok((self.config, self.provenance)),
-            Err(broken) => {
-                let set = self.provenance.0.get(broken.key).cloned();
-                let (source, value) = set.unwrap_or_else(|| {
-                    let parts = broken.key.split_once('.').unwrap_or_default();
-                    let value = self.config.get(parts.0, parts.1);
-                    (Source::Default, value.map_or_else(String::new, |value| value.to_string()))
-                });
-                Err(ConfigError::BadValue {
-                    key: broken.key.to_owned(),
-                    value,
-                    source_: source,
-                    expected: broken.reason,
-                })
-            }
+    fn finish(self) -> Result<(Config, Provenance), ConfigError> {
+        let mut config = Config::default();
+        for (key, (source, raw)) in &self.said {
+            let (section, name) = key.split_once('.').unwrap_or_default();
+            config.set(section, name, raw).map_err(|expected| ConfigError::BadValue {
+                key: key.clone(),
+                value: raw.shown(),
+                source_: source.clone(),
+                expected: format!("expected {expected}"),
+            })?;
         }
+        if let Err(broken) = config.check() {
+            let (source_, value) = match self.said.get(broken.key) {
+                Some((source, raw)) => (source.clone(), raw.shown()),
+                None => {
+                    let (section, name) = broken.key.split_once('.').unwrap_or_default();
+                    let value = config.get(section, name).map(|value| value.to_string());
+                    (Source::Default, value.unwrap_or_default())
+                }
+            };
+            let (key, expected) = (broken.key.to_owned(), broken.reason);
+            return Err(ConfigError::BadValue { key, value, source_, expected });
+        }
+        let sources = self.said.into_iter().map(|(key, (source, _))| (key, source));
+        Ok((config, Provenance(sources.collect())))
     }
 }
 
