@@ -13,7 +13,7 @@ use super::chars::{check_name, is, run};
 use super::fault::Fault;
 use super::limits::{Limits, StreamNamespaces};
 use super::scope::Scope;
-use super::span::{Attr, ChildSpan, Ns, Parsed, Span};
+use super::span::{Attr, Children, Ns, Parsed, Span};
 use crate::escape;
 use smallvec::SmallVec;
 
@@ -80,7 +80,7 @@ pub(super) struct Parser {
     /// Names of open elements, with their prefixes.
     pub(super) open: SmallVec<[Span; 8]>,
     pub(super) scope: Scope,
-    pub(super) children: SmallVec<[ChildSpan; 4]>,
+    pub(super) children: Children,
     pub(super) root: Span,
     pub(super) root_prefix_len: u16,
     pub(super) root_ns: Ns,

@@ -120,6 +120,9 @@ pub(crate) struct ChildSpan {
     pub(crate) ns: Ns,
 }
 
+/// As many children as a chat client's message has, and one that the server adds.
+pub(crate) type Children = SmallVec<[ChildSpan; 6]>;
+
 /// What was found of an element that is complete.
 pub(crate) struct Parsed {
     /// Local name.
@@ -128,7 +131,7 @@ pub(crate) struct Parsed {
     pub(crate) prefix_len: u16,
     pub(crate) ns: Ns,
     pub(crate) attrs: SmallVec<[Attr; 8]>,
-    pub(crate) children: SmallVec<[ChildSpan; 4]>,
+    pub(crate) children: Children,
     /// Between start and end tag; empty and before the `/` in an empty-element tag.
     pub(crate) inner: Span,
     /// Which prefixes of the stream header are used inside: a bit for each, the top one for

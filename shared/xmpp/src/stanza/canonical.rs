@@ -4,10 +4,9 @@ use super::{Decoded, Kind, MessageType, Parts, Stanza};
 use crate::Jid;
 use crate::escape::escape_attr;
 use crate::framing::reader::scan_element;
-use crate::framing::span::{ChildSpan, Ns, Span};
+use crate::framing::span::{ChildSpan, Children, Ns, Span};
 use crate::framing::{Content, Limits, StreamNamespaces};
 use bytes::Bytes;
-use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What stands around the content of a canonical stanza.
@@ -133,8 +132,8 @@ pub(super) fn value(out: &mut String, name: &str, text: &str) -> (Span, bool) {
 }
 
 /// The children in `inner`, content made by this server, which starts at `at` in the stanza.
-fn scan(inner: &str, at: u32, decoded: &mut Option<Box<Decoded>>) -> SmallVec<[ChildSpan; 4]> {
-    let mut children = SmallVec::new();
+fn scan(inner: &str, at: u32, decoded: &mut Option<Box<Decoded>>) -> Children {
+    let mut children = Children::new();
     let mut done = 0;
     while let Some(start) = memchr::memchr(b'<', &inner.as_bytes()[done..]) {
         let start = done + start;
@@ -213,7 +212,7 @@ pub(super) fn without(parts: &Parts, doomed: impl Fn(&ChildSpan) -> bool) -> Opt
         return None;
     }
     let mut inner = String::with_capacity(parts.inner.end as usize - parts.inner.start as usize);
-    let mut kept: SmallVec<[ChildSpan; 4]> = SmallVec::new();
+    let mut kept: Children = Children::new();
     let mut decoded = parts.decoded.clone();
     if let Some(decoded) = &mut decoded {
         // Those of the content move with their children, or go.
@@ -249,7 +248,7 @@ impl Parts {
         &self,
         xml: String,
         inner: Span,
-        children: SmallVec<[ChildSpan; 4]>,
+        children: Children,
         decoded: Option<Box<Decoded>>,
     ) -> Stanza {
         Stanza {

@@ -25,12 +25,11 @@ pub use kind::{IqType, Kind, MessageType, PresenceType};
 pub use raw::RawStanza;
 
 use crate::error::{StanzaError, StreamCondition, StreamError};
-use crate::framing::span::{ChildSpan, Ns, Span};
+use crate::framing::span::{ChildSpan, Children, Ns, Span};
 use crate::framing::{Frame, parse_frame};
 use crate::{Jid, ns};
 use bytes::Bytes;
 use canonical::Draft;
-use smallvec::SmallVec;
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,7 +51,7 @@ struct Parts {
     inner: Span,
     id: Option<Span>,
     lang: Option<Span>,
-    children: SmallVec<[ChildSpan; 4]>,
+    children: Children,
     /// What had references in it, decoded. Hardly any stanza has.
     decoded: Option<Box<Decoded>>,
 }

@@ -5,7 +5,7 @@ use super::{Decoded, IqType, Kind, MessageType, Parts, PresenceType, Stanza, Sta
 use crate::error::{StanzaCondition, StanzaError};
 use crate::escape::decode_attr;
 use crate::framing::StreamNamespaces;
-use crate::framing::span::{Attr, ChildSpan, Ns, Parsed, STREAM_PREFIX, Span};
+use crate::framing::span::{Attr, ChildSpan, Children, Ns, Parsed, STREAM_PREFIX, Span};
 use crate::{Jid, ns};
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -263,13 +263,8 @@ impl<'a> RawStanza<'a> {
     }
 
     /// The children where they are in the canonical form.
-    fn moved_children(
-        &self,
-        shift: &Shift,
-        moved: &Moved,
-        decoded: &mut Option<Box<Decoded>>,
-    ) -> SmallVec<[ChildSpan; 4]> {
-        let mut children = SmallVec::with_capacity(self.parsed.children.len());
+    fn moved_children(&self, shift: &Shift, moved: &Moved, decoded: &mut Option<Box<Decoded>>) -> Children {
+        let mut children = Children::with_capacity(self.parsed.children.len());
         for child in &self.parsed.children {
             let ns = match child.ns {
                 Ns::Here(span) if span.start >= self.parsed.inner.start => Ns::Here(shift.span(span)),
