@@ -20,8 +20,8 @@ const FORMAT: u32 = 1;
 const READERS: u32 = 3;
 /// How long a statement waits for a lock that something else (a backup, the sqlite3 shell) holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pages of the write-ahead log before it is copied into the database: 32 MiB. The journal writes
-/// the same pages over and over; the rarer the copy, the more of that it skips.
+/// Pages of the write-ahead log before it is copied into the database: 32 MiB. A page that changed
+/// several times meanwhile is copied once.
 const CHECKPOINT_PAGES: &str = "8192";
 
 /// The database. Cloning is cheap and names the same one.
@@ -36,6 +36,8 @@ pub enum Db {
 pub struct SqliteDb {
     pub(crate) writer: SqlitePool,
     pub(crate) readers: SqlitePool,
+    /// The data directory.
+    pub(crate) dir: PathBuf,
     /// Held as long as anyone uses the database.
     _lock: Arc<File>,
 }
@@ -68,7 +70,7 @@ impl Db {
             .await?
             .map_or(Ok(()), |stored| Err(StoreError::Partitions { stored, configured: partitions }))?;
         let readers = pool(READERS, options).await?;
-        Ok(Db::Sqlite(SqliteDb { writer, readers, _lock: Arc::new(lock) }))
+        Ok(Db::Sqlite(SqliteDb { writer, readers, dir: dir.into(), _lock: Arc::new(lock) }))
     }
 
     /// Closes all connections; SQLite then folds its write-ahead log into the database.
@@ -108,7 +110,7 @@ fn lock_directory(dir: &Path) -> Result<File, StoreError> {
 }
 
 /// Opens a file that only this user may read, making it where it is missing.
-fn private_file(path: &Path) -> std::io::Result<File> {
+pub(crate) fn private_file(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 

@@ -70,22 +70,17 @@ CREATE TABLE blocked (
     PRIMARY KEY (account, jid)
 ) WITHOUT ROWID;
 
--- The message log. Its tables do not refer to account: an append must not pay for the check, and
+-- The message log, but for the journal, which is files. Its tables do not refer to account: an append must not pay for the check, and
 -- deleting an account deletes its rows here by name.
 
--- One run of one process that writes the log. A fenced one can commit nothing any more.
+-- One run of one process that writes the log. A fenced one can settle nothing any more.
 CREATE TABLE writer (
     id      INTEGER PRIMARY KEY AUTOINCREMENT,
     fenced  INTEGER NOT NULL DEFAULT 0,
+    -- The journal is not needed up to this commit.
+    settled INTEGER NOT NULL DEFAULT 0,
     -- No entry that was settled has a higher id.
     last_id INTEGER NOT NULL DEFAULT 0
-);
-
--- One row is one group commit, of all accounts together.
-CREATE TABLE journal (
-    seq    INTEGER PRIMARY KEY,
-    writer INTEGER NOT NULL,
-    data   BLOB NOT NULL
 );
 
 -- Settled entries of one account, many in a row. seq grows with last_id.

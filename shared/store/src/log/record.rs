@@ -8,7 +8,8 @@
 //! - delivered: `2, account, id`.
 
 use super::LogId;
-use super::wire::{Reader, put_bytes, put_varint, seal};
+use super::journal::HEADER_BYTES;
+use super::wire::{Reader, checksum, put_bytes, put_varint};
 use crate::{AccountId, StoreError};
 use bytes::Bytes;
 use xmpp::Jid;
@@ -23,6 +24,13 @@ const DELIVERED: u8 = 2;
 const RING: usize = 4;
 /// Largest buffer that is made in advance for the next batch.
 const SPARE_BYTES_MAX: usize = 1 << 20;
+
+/// What a batch starts with: room for the frame's header, and the version.
+const START: [u8; HEADER_BYTES + 1] = {
+    let mut start = [0; HEADER_BYTES + 1];
+    start[HEADER_BYTES] = VERSION;
+    start
+};
 
 /// Flag: no session has taken it.
 pub(super) const PENDING: u8 = 1;
@@ -80,7 +88,7 @@ impl Batch {
             last_id,
             records: 0,
             appends: 0,
-            data: vec![VERSION],
+            data: START.to_vec(),
             delta_from: LogId::MIN,
             ring: Ring::default(),
         }
@@ -88,7 +96,7 @@ impl Batch {
 
     /// Bytes of records so far.
     pub(super) fn len(&self) -> usize {
-        self.data.len() - 1
+        self.data.len() - START.len()
     }
 
     /// Adds an append under the next id and says where its flags stand.
@@ -159,13 +167,14 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
-    /// The bytes to store. The checksum is added here, outside the batch's lock.
-    pub(super) fn bytes(&mut self) -> &[u8] {
+    /// The frame to store. The checksum is added here, outside the batch's lock.
+    pub(super) fn frame(&mut self) -> &mut Vec<u8> {
         if !self.is_sealed {
-            seal(&mut self.data);
+            let sum = checksum(&self.data[HEADER_BYTES..]);
+            self.data.extend_from_slice(&sum.to_le_bytes());
             self.is_sealed = true;
         }
-        &self.data
+        &mut self.data
     }
 }
 
@@ -265,14 +274,15 @@ mod tests {
         expected.push(Record::Delivered { account: romeo, id: LogId(3) });
         let mut sealed = batch.take().unwrap();
         assert_eq!((sealed.commit, batch.commit, batch.records), (7, 8, 0));
-        assert_eq!(decode(Bytes::copy_from_slice(sealed.bytes())).unwrap(), expected);
+        let data = Bytes::copy_from_slice(&sealed.frame()[HEADER_BYTES..]);
+        assert_eq!(decode(data).unwrap(), expected);
         assert!(batch.take().is_none());
     }
 
     #[test]
     fn an_unknown_record_is_a_newer_format() {
         let mut data = vec![VERSION, 9];
-        seal(&mut data);
+        crate::log::wire::seal(&mut data);
         assert!(matches!(decode(data.into()), Err(StoreError::Format { .. })));
     }
 }

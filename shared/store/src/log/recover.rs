@@ -1,6 +1,7 @@
 //! The start: what an earlier run committed and did not settle becomes tails again.
 
-use super::commit::Journal;
+use super::commit::{Committer, Journal};
+use super::journal::JournalFiles;
 use super::record::{Batch, Record, decode};
 use super::tail::{Entry, Tails};
 use super::{Core, LogConfig, LogId, NowMs, sql};
@@ -12,16 +13,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use tokio::sync::Notify;
 
 impl Core {
-    pub(super) async fn recover(db: Db, config: LogConfig, now_ms: NowMs) -> Result<Core, StoreError> {
-        // First the fence: from here on nobody else adds rows.
+    pub(super) async fn recover(
+        db: Db,
+        config: LogConfig,
+        now_ms: NowMs,
+    ) -> Result<(Core, Committer), StoreError> {
+        // First the fence: from here on nobody else settles.
         let (writer, settled) = sql::writer_begin(&db).await?;
+        let Db::Sqlite(sqlite) = &db;
+        let (files, frames) = JournalFiles::open(&sqlite.dir, settled.commit)?;
         let tails = Tails::new();
-        let mut journal = Journal::default();
-        let mut last_id = settled;
-        while let Some((seq, data)) = sql::journal_next(&db, journal.through).await? {
-            journal.through = seq;
-            journal.bytes += data.len();
-            last_id = last_id.max(replay(&tails, seq, data.into())?);
+        let mut journal = Journal { through: settled.commit, bytes: 0 };
+        let mut last_id = settled.last_id;
+        for frame in frames {
+            journal.through = frame.seq;
+            journal.bytes += frame.data.len();
+            last_id = last_id.max(replay(&tails, frame.seq, frame.data)?);
         }
         let accounts = tails.accounts();
         // The id of a deleted account is never used again: what is left of it may go.
@@ -29,18 +36,20 @@ impl Core {
             tails.forget(gone);
         }
         *tails.batch() = Batch::new(journal.through + 1, last_id);
-        Ok(Core {
+        let core = Core {
             db,
             config,
             now_ms,
             writer,
             tails,
             committed: AtomicU64::new(journal.through),
+            settled: AtomicU64::new(settled.commit),
             journal: Mutex::new(journal),
             work: Notify::new(),
             settling: Arc::default(),
             is_fenced: AtomicBool::new(false),
-        })
+        };
+        Ok((core, Committer::new(files)))
     }
 }
 

@@ -3,6 +3,7 @@
 use super::tail::Cut;
 use super::{Core, Retention, chunk, sql};
 use crate::StoreError;
+use std::sync::atomic::Ordering;
 
 impl Core {
     /// Moves all that is committed, in one transaction.
@@ -12,14 +13,16 @@ impl Core {
         if journal.bytes == 0 {
             return Ok(());
         }
-        // Read before the cut: an id of the cut may not be above it.
         let cuts = self.tails.cut(journal.through);
+        // After the cut: no id in it is above this one.
         let last_id = self.tails.batch().last_id;
-        let mut settling = sql::Settling::begin(&self.db, self.writer, last_id).await?;
+        let settled = sql::Settled { commit: journal.through, last_id };
+        let mut settling = sql::Settling::begin(&self.db, self.writer, settled).await?;
         for cut in &cuts {
             self.settle_account(&mut settling, cut).await?;
         }
-        settling.commit(journal.through).await?;
+        settling.commit().await?;
+        self.settled.store(journal.through, Ordering::Release);
         self.tails.settled(&cuts);
         self.journal.lock().bytes -= journal.bytes;
         Ok(())

@@ -13,30 +13,30 @@ const ROWS: usize = 64;
 /// Writers that are kept for the operator to see.
 const WRITERS_KEPT: i64 = 16;
 
-/// Fences all earlier writers and begins a new one; also returns the highest id that was settled.
-pub(super) async fn writer_begin(db: &Db) -> Result<(i64, LogId), StoreError> {
+/// Where an earlier run's settling got to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Settled {
+    /// The last commit that is settled.
+    pub(super) commit: u64,
+    /// The highest id that is.
+    pub(super) last_id: LogId,
+}
+
+/// Fences all earlier writers and begins a new one.
+pub(super) async fn writer_begin(db: &Db) -> Result<(i64, Settled), StoreError> {
     let Db::Sqlite(db) = db;
     let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query("UPDATE writer SET fenced = 1 WHERE NOT fenced").execute(&mut *tx).await?;
-    let (id, last_id): (i64, i64) = sqlx::query_as(
-        "INSERT INTO writer (last_id) SELECT coalesce(max(last_id), 0) FROM writer RETURNING id, last_id",
+    let (id, commit, last_id): (i64, i64, i64) = sqlx::query_as(
+        "INSERT INTO writer (settled, last_id)
+         SELECT coalesce(max(settled), 0), coalesce(max(last_id), 0) FROM writer
+         RETURNING id, settled, last_id",
     )
     .fetch_one(&mut *tx)
     .await?;
     sqlx::query("DELETE FROM writer WHERE id <= ?1").bind(id - WRITERS_KEPT).execute(&mut *tx).await?;
     tx.commit().await?;
-    Ok((id, LogId(last_id as u64)))
-}
-
-/// The first row of the journal after this one.
-pub(super) async fn journal_next(db: &Db, after: u64) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-    let Db::Sqlite(db) = db;
-    let row: Option<(i64, Vec<u8>)> =
-        sqlx::query_as("SELECT seq, data FROM journal WHERE seq > ?1 ORDER BY seq LIMIT 1")
-            .bind(after as i64)
-            .fetch_optional(&db.writer)
-            .await?;
-    Ok(row.map(|(seq, data)| (seq as u64, data)))
+    Ok((id, Settled { commit: commit as u64, last_id: LogId(last_id as u64) }))
 }
 
 /// Which of these accounts do not exist.
@@ -56,33 +56,6 @@ pub(super) async fn accounts_missing(db: &Db, accounts: &[AccountId]) -> Result<
     Ok(missing)
 }
 
-/// Writes one commit. Writing the same one twice is one commit.
-pub(super) async fn journal_insert(db: &Db, writer: i64, seq: u64, data: &[u8]) -> Result<(), StoreError> {
-    let Db::Sqlite(db) = db;
-    let mut conn = db.writer.acquire().await?;
-    // One statement is one transaction.
-    let insert = sqlx::query(
-        "INSERT INTO journal (seq, writer, data) SELECT ?1, ?2, ?3
-         WHERE EXISTS (SELECT 1 FROM writer WHERE id = ?2 AND NOT fenced)",
-    )
-    .bind(seq as i64)
-    .bind(writer)
-    .bind(data);
-    match insert.execute(&mut *conn).await {
-        Ok(done) if done.rows_affected() == 1 => Ok(()),
-        Ok(_) => Err(StoreError::Fenced),
-        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            // An attempt whose outcome was never heard. If it is ours, it is done.
-            let (found,): (i64,) = sqlx::query_as("SELECT writer FROM journal WHERE seq = ?1")
-                .bind(seq as i64)
-                .fetch_one(&mut *conn)
-                .await?;
-            if found == writer { Ok(()) } else { Err(StoreError::Fenced) }
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// The transaction of one settling. Rows are gathered and written many at a time.
 pub(super) struct Settling {
     tx: Transaction<'static, Sqlite>,
@@ -93,15 +66,18 @@ pub(super) struct Settling {
 }
 
 impl Settling {
-    /// Begins, unless this writer is fenced. No id to come is above `last_id`.
-    pub(super) async fn begin(db: &Db, writer: i64, last_id: LogId) -> Result<Settling, StoreError> {
+    /// Begins, unless this writer is fenced. What follows is all there is up to `settled`.
+    pub(super) async fn begin(db: &Db, writer: i64, settled: Settled) -> Result<Settling, StoreError> {
         let Db::Sqlite(db) = db;
         let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let done = sqlx::query("UPDATE writer SET last_id = max(last_id, ?2) WHERE id = ?1 AND NOT fenced")
-            .bind(writer)
-            .bind(last_id.0 as i64)
-            .execute(&mut *tx)
-            .await?;
+        let done = sqlx::query(
+            "UPDATE writer SET settled = ?2, last_id = max(last_id, ?3) WHERE id = ?1 AND NOT fenced",
+        )
+        .bind(writer)
+        .bind(settled.commit as i64)
+        .bind(settled.last_id.0 as i64)
+        .execute(&mut *tx)
+        .await?;
         if done.rows_affected() != 1 {
             return Err(StoreError::Fenced);
         }
@@ -136,16 +112,12 @@ impl Settling {
         if self.taken.len() >= ROWS { self.write_taken().await } else { Ok(()) }
     }
 
-    /// Removes the journal up to this row and ends the transaction.
-    pub(super) async fn commit(mut self, through: u64) -> Result<(), StoreError> {
+    /// Ends the transaction: from here on the journal's frames are not needed.
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
         self.write_chunks().await?;
         self.write_peers().await?;
         self.write_pending().await?;
         self.write_taken().await?;
-        sqlx::query("DELETE FROM journal WHERE seq <= ?1")
-            .bind(through as i64)
-            .execute(&mut *self.tx)
-            .await?;
         Ok(self.tx.commit().await?)
     }
 

@@ -6,7 +6,7 @@ use super::record::{Batch, OUTGOING, PENDING};
 use super::{Append, Appended, LogEntry, LogId};
 use crate::AccountId;
 use bytes::Bytes;
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use xmpp::Jid;
@@ -76,12 +76,14 @@ pub(super) struct Shard {
 pub(super) struct Tails {
     shards: Box<[Mutex<Shard>]>,
     batch: Mutex<Batch>,
+    /// Wakes the committer: the batch has its first record, or its first append.
+    pub(super) work: Condvar,
     /// Memory of all tails.
     pub(super) bytes: AtomicUsize,
     /// Bytes of the open batch and of the one being committed.
     pub(super) uncommitted: AtomicUsize,
     /// The batch up to which entries are being settled or were.
-    settling: AtomicU64,
+    pub(super) settling: AtomicU64,
 }
 
 /// What one account has to settle.
@@ -91,18 +93,12 @@ pub(super) struct Cut {
     pub(super) taken: Vec<LogId>,
 }
 
-/// Whether the committer has something new to look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wake {
-    Yes,
-    No,
-}
-
 impl Tails {
     pub(super) fn new() -> Tails {
         Tails {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             batch: Mutex::new(Batch::new(1, LogId::MIN)),
+            work: Condvar::new(),
             bytes: AtomicUsize::new(0),
             uncommitted: AtomicUsize::new(0),
             settling: AtomicU64::new(0),
@@ -117,7 +113,7 @@ impl Tails {
         self.batch.lock()
     }
 
-    pub(super) fn append(&self, account: AccountId, append: Append, now_ms: u64) -> (Appended, Wake) {
+    pub(super) fn append(&self, account: AccountId, append: Append, now_ms: u64) -> Appended {
         let Append { peer, stanza, pending, outgoing } = append;
         let peer = if peer.is_bare() { peer } else { peer.to_bare() };
         let flags = if pending { PENDING } else { 0 } | if outgoing { OUTGOING } else { 0 };
@@ -125,50 +121,54 @@ impl Tails {
         if shard.forgotten.contains(&account) {
             let mut batch = self.batch();
             batch.last_id = batch.last_id.next(now_ms);
-            return (Appended { id: batch.last_id, commit: 0 }, Wake::No);
+            return Appended { id: batch.last_id, commit: 0 };
         }
-        let (appended, flags_at, wake) = {
+        let (appended, flags_at, is_first) = {
             let mut batch = self.batch();
             let before = batch.len();
             let (id, flags_at) = batch.append(account, now_ms, flags, &peer, &stanza);
             self.uncommitted.fetch_add(batch.len() - before, Ordering::Relaxed);
-            let wake = if batch.appends == 1 { Wake::Yes } else { Wake::No };
-            (Appended { id, commit: batch.commit }, flags_at, wake)
+            (Appended { id, commit: batch.commit }, flags_at, batch.appends == 1)
         };
         let entry = Entry { id: appended.id, commit: appended.commit, flags_at, flags, peer, stanza };
         self.bytes.fetch_add(entry.bytes(), Ordering::Relaxed);
         shard.tails.entry(account).or_default().entries.push_back(entry);
-        (appended, wake)
+        drop(shard);
+        if is_first {
+            self.work.notify_one();
+        }
+        appended
     }
 
     /// Marks an entry as taken, wherever it is.
-    pub(super) fn delivered(&self, account: AccountId, id: LogId) -> Wake {
+    pub(super) fn delivered(&self, account: AccountId, id: LogId) {
         let mut shard = self.shard(account);
         if shard.forgotten.contains(&account) {
-            return Wake::No;
+            return;
         }
         let tail = shard.tails.entry(account).or_default();
         let Ok(place) = tail.entries.binary_search_by_key(&id, |entry| entry.id) else {
             self.taken(tail, id);
-            return self.record_delivered(account, id);
+            self.record_delivered(account, id);
+            return;
         };
         let entry = &mut tail.entries[place];
         if !entry.is_pending() {
-            return Wake::No;
+            return;
         }
         entry.flags &= !PENDING;
         let (commit, flags_at) = (entry.commit, entry.flags_at);
         let mut batch = self.batch();
         if commit == batch.commit {
             batch.clear_pending(flags_at);
-            return Wake::No;
+            return;
         }
         drop(batch);
         if commit <= self.settling.load(Ordering::Acquire) {
             // The settling may have copied it as pending: undo that with the next one.
             self.taken(tail, id);
         }
-        self.record_delivered(account, id)
+        self.record_delivered(account, id);
     }
 
     fn taken(&self, tail: &mut Tail, id: LogId) {
@@ -176,12 +176,14 @@ impl Tails {
         self.bytes.fetch_add(TAKEN_BYTES, Ordering::Relaxed);
     }
 
-    fn record_delivered(&self, account: AccountId, id: LogId) -> Wake {
+    fn record_delivered(&self, account: AccountId, id: LogId) {
         let mut batch = self.batch();
         let before = batch.len();
         batch.delivered(account, id);
         self.uncommitted.fetch_add(batch.len() - before, Ordering::Relaxed);
-        if batch.records == 1 { Wake::Yes } else { Wake::No }
+        if batch.records == 1 {
+            self.work.notify_one();
+        }
     }
 
     /// Puts an entry of an earlier run back. In the order of ids.

@@ -26,7 +26,7 @@ pub(super) fn seal(data: &mut Vec<u8>) {
 
 /// Guards against damage, not against an attacker. Any change of one 8-byte word changes the sum:
 /// each step is a bijection.
-fn checksum(data: &[u8]) -> u64 {
+pub(super) fn checksum(data: &[u8]) -> u64 {
     let mix = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut words = data.chunks_exact(8);
     let mut sum = data.len() as u64;

@@ -3,6 +3,7 @@
 
 mod commit;
 mod crash;
+mod journal;
 mod model;
 mod read;
 
@@ -47,7 +48,7 @@ impl World {
     /// What is found after the process was killed now.
     pub(super) async fn crash(&self) -> World {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["waystation.db", "waystation.db-wal"] {
+        for name in ["waystation.db", "waystation.db-wal", "journal-0", "journal-1"] {
             copy_if_there(&self.dir.path().join(name), &dir.path().join(name));
         }
         World::with(dir, self.log.core.config.clone()).await
