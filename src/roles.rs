@@ -35,7 +35,7 @@ pub async fn run(config: Config, sources: Sources) -> anyhow::Result<ExitCode> {
     let exporter = metrics::install(&life, &clock)?;
     let listeners = Listeners::bind(&config)?;
     let health = Health::default();
-    operations::serve(listeners.operations, exporter, health.clone(), &life);
+    operations::serve(listeners.operations, exporter.clone(), health.clone(), &life);
 
     // The database before other files: its lock keeps a second process out of the directory.
     let data_dir = &config.node.data_dir;
@@ -48,6 +48,11 @@ pub async fn run(config: Config, sources: Sources) -> anyhow::Result<ExitCode> {
     let local = Arc::new(LocalBus::default());
     let bus = Bus::Local(local.clone());
     let ports = open_ports(&config, &clock, &life, db.clone(), bus).await?;
+    let log = ports.log.clone();
+    exporter.sampled(move || {
+        metrics::ROUTER_LOG_UNCOMMITTED_BYTES.set(log.uncommitted_bytes() as f64);
+        metrics::ROUTER_LOG_UNSETTLED_BYTES.set(log.tail_bytes() as f64);
+    });
     let admin = Admin::new(settings::admin(&config, node, started_ms), &ports);
     let router = settings::router(&config, started_ms);
     let edge = settings::gateway(&config, &router);

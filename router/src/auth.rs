@@ -9,6 +9,7 @@ use crate::settings::Settings;
 use crate::shared::{Shared, random};
 use bus::envelope::{GatewayBody, Origin, SaslOutcome, SaslStep, Secret};
 use bus::{ConnId, ToGateway};
+use runtime::metrics;
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::{AddError, Credential, CredentialHash};
@@ -174,6 +175,14 @@ impl Logins {
 }
 
 fn send(shared: &Shared, conn: ConnId, outcome: SaslOutcome) {
+    match &outcome {
+        SaslOutcome::Challenge(_) => {}
+        SaslOutcome::Success { .. } => metrics::ROUTER_LOGINS_TOTAL.increment(1),
+        SaslOutcome::Failure(failure) if failure.condition == FailureCondition::TemporaryAuthFailure => {
+            metrics::ROUTER_LOGINS_PUT_OFF_TOTAL.increment(1);
+        }
+        SaslOutcome::Failure(_) => metrics::ROUTER_LOGINS_FAILED_TOTAL.increment(1),
+    }
     shared.bus.to_gateway(ToGateway { conn, body: GatewayBody::Sasl(outcome) });
 }
 
@@ -310,7 +319,10 @@ async fn insert(shared: &Shared, account: &Jid, password: &Secret, now_ms: u64) 
     let password = str::from_utf8(&password.0).map_err(|_| StanzaCondition::NotAcceptable)?.to_owned();
     let credentials = hash(shared, password).await?;
     match shared.db.account_add(account, &credentials, now_ms).await {
-        Ok(_) => Ok(()),
+        Ok(_) => {
+            metrics::ROUTER_REGISTRATIONS_TOTAL.increment(1);
+            Ok(())
+        }
         // XEP-0077 §3.1
         Err(AddError::Exists) => Err(StanzaCondition::Conflict.into()),
         Err(error) => {

@@ -11,6 +11,7 @@ use crate::settings::Settings;
 use crate::shared::Shared;
 use bus::SessionId;
 use bus::envelope::Receipt;
+use runtime::metrics;
 use smallvec::SmallVec;
 use std::future::Future;
 use std::pin::Pin;
@@ -137,6 +138,7 @@ impl Context<'_> {
     /// Answers a stanza with an error. Errors and results are never answered (RFC 6120 §8.3.1).
     pub fn refuse(&mut self, stanza: &Stanza, error: impl Into<StanzaError>) {
         if let Some(answer) = stanza.error_reply(&error.into()) {
+            metrics::ROUTER_ERRORS_TOTAL.increment(1);
             self.answer(answer);
         }
     }

@@ -18,6 +18,7 @@ use bus::envelope::{OwnerBody, Receipt};
 use bus::partition::partition;
 use bus::{Bus, OwnerPort, ToOwner};
 use parking_lot::{Mutex, MutexGuard};
+use runtime::metrics;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
@@ -146,7 +147,10 @@ impl Router {
     async fn read(&self, account: &Jid) -> Known {
         let mut pause = LOAD_RETRY_FIRST;
         loop {
-            match self.shared.db.account_load(&self.shared.log, account).await {
+            let start = self.shared.clock.instant();
+            let loaded = self.shared.db.account_load(&self.shared.log, account).await;
+            metrics::ROUTER_LOAD_SECONDS.record(self.shared.clock.instant().saturating_duration_since(start));
+            match loaded {
                 Ok(Some(loaded)) => return Known::Loaded(Box::new(Account::new(account.clone(), loaded))),
                 Ok(None) => return Known::Missing,
                 Err(error) => tracing::error!(%account, %error, "cannot read an account; trying again"),

@@ -10,6 +10,7 @@ use crate::shared::random;
 use crate::turn::Turn;
 use bus::envelope::{Bound, GatewayBody, Origin, ResumeRefused, Resumed};
 use bus::{ConnId, SessionId};
+use runtime::metrics;
 use std::sync::Arc;
 use store::sessions::{Attachment, SessionRecord};
 use xmpp::error::{StanzaCondition, StreamCondition};
@@ -63,6 +64,8 @@ fn name() -> String {
 
 fn open(account: &mut Account, jid: Jid, conn: ConnId) -> SessionId {
     let id = SessionId(u128::from_be_bytes(random()));
+    metrics::ROUTER_BINDS_TOTAL.increment(1);
+    metrics::ROUTER_SESSIONS.increment(1.0);
     account.sessions.push(Session {
         id,
         jid,
@@ -140,6 +143,7 @@ pub(crate) fn expire(ctx: &mut Context<'_>, id: SessionId) {
 /// XEP-0198 §5: another connection takes a session over.
 pub(crate) fn resume(turn: &mut Turn<'_>, conn: ConnId, origin: Arc<Origin>, id: SessionId, handled: u32) {
     let refuse = |turn: &Turn<'_>, condition: StanzaCondition, handled| {
+        metrics::ROUTER_RESUMPTIONS_REFUSED_TOTAL.increment(1);
         let refused = ResumeRefused { error: condition.into(), handled };
         turn.to_gateway(conn, GatewayBody::Resumed(Err(refused)));
     };
@@ -180,6 +184,7 @@ pub(crate) fn resume_settled(turn: &mut Turn<'_>, id: SessionId) {
     }
     let (Some(resuming), Some(managed)) = (session.resuming.take(), session.managed) else { return };
     session.link = Link::Connected(resuming.conn);
+    metrics::ROUTER_RESUMPTIONS_TOTAL.increment(1);
     let resumed = Resumed {
         session: id,
         jid: session.jid.clone(),
@@ -198,6 +203,7 @@ pub(crate) fn resume_settled(turn: &mut Turn<'_>, id: SessionId) {
 pub(crate) fn end(turn: &mut Turn<'_>, id: SessionId, error: Option<StreamError>) {
     let Some(at) = turn.account.sessions.iter().position(|s| s.id == id) else { return };
     let mut session = turn.account.sessions.remove(at);
+    metrics::ROUTER_SESSIONS.decrement(1.0);
     if let (Some(conn), Some(error)) = (session.conn(), error) {
         turn.to_gateway(conn, GatewayBody::Close(error));
     }
@@ -218,6 +224,7 @@ fn reroute(ctx: &mut Context<'_>, session: &Session) {
     let mut pending = session.feed != Feed::Live;
     for unacked in session.outbound.unacked() {
         if unacked.log.is_some() {
+            metrics::ROUTER_REROUTED_TOTAL.increment(1);
             pending = true;
             continue;
         }

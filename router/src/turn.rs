@@ -8,6 +8,7 @@ use crate::shared::Shared;
 use crate::{auth, feed, inbound, outbound, sessions};
 use bus::envelope::{GatewayBody, OwnerBody, Receipt, ResumeRefused, SessionBody};
 use bus::{ConnId, SessionId, ToGateway};
+use runtime::metrics;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use store::{Append, LogId};
@@ -116,6 +117,7 @@ impl<'a> Turn<'a> {
         match body {
             SessionBody::Stanza { seq, stanza } => {
                 if self.begin(id, seq) {
+                    count(&stanza);
                     self.with(|ctx| outbound::handle(ctx, stanza));
                 }
             }
@@ -236,6 +238,8 @@ impl<'a> Turn<'a> {
 
     /// Puts a message into the account's log.
     fn append(&mut self, peer: &Jid, stanza: &Stanza, pending: bool) -> LogId {
+        metrics::ROUTER_LOG_ENTRIES_TOTAL.increment(1);
+        metrics::ROUTER_LOG_BYTES_TOTAL.increment(stanza.xml().len() as u64);
         let entry = Append { peer: peer.clone(), stanza: stanza.xml().clone(), pending, outgoing: !pending };
         let appended = self.shared.log.append(self.account.id, entry);
         self.commit = self.commit.max(appended.commit);
@@ -268,6 +272,7 @@ impl<'a> Turn<'a> {
             }
         }
         if !taken {
+            metrics::ROUTER_WAITING_TOTAL.increment(1);
             self.account.waiting += 1;
         }
     }
@@ -275,6 +280,7 @@ impl<'a> Turn<'a> {
     /// Numbers a stanza and hands it to the session's gateway.
     pub fn deliver(&mut self, id: SessionId, stanza: &Stanza, log: Option<LogId>) {
         let Some(session) = self.account.session_mut(id) else { return };
+        metrics::ROUTER_DELIVERIES_TOTAL.increment(1);
         let xml = stanza.xml().clone();
         let seq = session.outbound.push(xml.clone(), log);
         let conn = session.conn();
@@ -293,6 +299,15 @@ impl<'a> Turn<'a> {
             self.to_gateway(conn, GatewayBody::Deliver { seq, xml });
         }
     }
+}
+
+fn count(stanza: &Stanza) {
+    let counter = match stanza.kind() {
+        Kind::Message(_) => &metrics::ROUTER_MESSAGES_TOTAL,
+        Kind::Presence(_) => &metrics::ROUTER_PRESENCES_TOTAL,
+        Kind::Iq(_) => &metrics::ROUTER_IQS_TOTAL,
+    };
+    counter.increment(1);
 }
 
 /// XEP-0359 §2: the id that the log gave a message, by the account it is for.
@@ -315,6 +330,7 @@ pub(crate) fn for_missing(shared: &Arc<Shared>, account: &Jid, body: OwnerBody, 
             to_gateway(conn, GatewayBody::Bound(Err(StanzaCondition::NotAuthorized.into())));
         }
         OwnerBody::Resume { conn, .. } => {
+            metrics::ROUTER_RESUMPTIONS_REFUSED_TOTAL.increment(1);
             let refused = ResumeRefused { error: StanzaCondition::ItemNotFound.into(), handled: None };
             to_gateway(conn, GatewayBody::Resumed(Err(refused)));
         }

@@ -1,5 +1,7 @@
 //! A router with a real database, and a gateway that notes what it is told.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use bus::envelope::{Bound, GatewayBody, Origin, OwnerBody, Receipt, Resumed, SessionBody};
 use bus::{Bus, ConnId, GatewayPort, LocalBus, NodeId, SessionId, ToGateway, ToOwner};
 use parking_lot::Mutex;

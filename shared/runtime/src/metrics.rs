@@ -6,8 +6,9 @@
 
 use ::metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use parking_lot::Mutex;
 use std::ops::Deref;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::Lifecycle;
@@ -20,9 +21,6 @@ const SECONDS: &[f64] = &[
     0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5,
     5.0, 10.0,
 ];
-
-/// Bounds of histograms of counts.
-const COUNTS: &[f64] = &[1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1e3, 2e3, 5e3, 1e4];
 
 /// What a metric is declared as.
 #[derive(Debug, Clone, Copy)]
@@ -141,10 +139,6 @@ catalogue! {
 
     gauge ROUTER_SESSIONS = "waystation_router_sessions",
         "Bound sessions, those waiting for resumption among them.";
-    gauge ROUTER_SESSIONS_DETACHED = "waystation_router_sessions_detached",
-        "Sessions without a connection that wait for resumption.";
-    gauge ROUTER_ACCOUNTS_CACHED = "waystation_router_accounts_cached",
-        "Accounts whose state is in memory.";
     counter ROUTER_BINDS_TOTAL = "waystation_router_binds_total",
         "Sessions bound.";
     counter ROUTER_RESUMPTIONS_TOTAL = "waystation_router_resumptions_total" { outcome = "resumed" },
@@ -155,38 +149,34 @@ catalogue! {
         "SASL exchanges by outcome.";
     counter ROUTER_LOGINS_FAILED_TOTAL = "waystation_router_logins_total" { outcome = "failure" },
         "SASL exchanges by outcome.";
-    counter ROUTER_LOGINS_LIMITED_TOTAL = "waystation_router_logins_total" { outcome = "limited" },
+    counter ROUTER_LOGINS_PUT_OFF_TOTAL = "waystation_router_logins_total" { outcome = "put_off" },
         "SASL exchanges by outcome.";
     counter ROUTER_REGISTRATIONS_TOTAL = "waystation_router_registrations_total",
         "Accounts made by clients.";
     counter ROUTER_MESSAGES_TOTAL = "waystation_router_stanzas_total" { kind = "message" },
-        "Stanzas from sessions, routed.";
+        "Stanzas from sessions.";
     counter ROUTER_PRESENCES_TOTAL = "waystation_router_stanzas_total" { kind = "presence" },
-        "Stanzas from sessions, routed.";
+        "Stanzas from sessions.";
     counter ROUTER_IQS_TOTAL = "waystation_router_stanzas_total" { kind = "iq" },
-        "Stanzas from sessions, routed.";
-    counter ROUTER_DELIVERIES_TOTAL = "waystation_router_deliveries_total",
-        "Stanzas handed to gateways for a session.";
+        "Stanzas from sessions.";
     counter ROUTER_ERRORS_TOTAL = "waystation_router_stanza_errors_total",
         "Stanzas answered with an error.";
-    counter ROUTER_OFFLINE_STORED_TOTAL = "waystation_router_offline_stored_total",
-        "Messages kept for an account that was offline.";
-    counter ROUTER_OFFLINE_DELIVERED_TOTAL = "waystation_router_offline_delivered_total",
-        "Messages delivered that were kept while the account was offline.";
+    counter ROUTER_DELIVERIES_TOTAL = "waystation_router_deliveries_total",
+        "Stanzas for sessions, numbered and handed to their gateways.";
+    counter ROUTER_WAITING_TOTAL = "waystation_router_waiting_total",
+        "Messages kept in the log because no session could take them at once.";
     counter ROUTER_REROUTED_TOTAL = "waystation_router_rerouted_total",
-        "Unacknowledged stanzas delivered anew because their session ended.";
+        "Messages to be delivered anew because their session ended before it took them.";
     counter ROUTER_LOG_ENTRIES_TOTAL = "waystation_router_log_entries_total",
-        "Entries written to the message log.";
+        "Messages appended to the message log.";
     counter ROUTER_LOG_BYTES_TOTAL = "waystation_router_log_bytes_total",
-        "Bytes written to the message log.";
-    counter ROUTER_LOG_FAILURES_TOTAL = "waystation_router_log_failures_total",
-        "Commits of the message log that failed; it is tried again, senders wait.";
-    histogram ROUTER_LOG_COMMIT_SECONDS = "waystation_router_log_commit_seconds" [SECONDS],
-        "Time that a commit of the message log takes.";
-    histogram ROUTER_LOG_COMMIT_ENTRIES = "waystation_router_log_commit_entries" [COUNTS],
-        "Entries in a commit of the message log.";
-    histogram ROUTER_QUERY_SECONDS = "waystation_router_query_seconds" [SECONDS],
-        "Time that loading an account's state from the database takes.";
+        "Bytes appended to the message log.";
+    gauge ROUTER_LOG_UNCOMMITTED_BYTES = "waystation_router_log_uncommitted_bytes",
+        "Bytes of the message log that wait for a commit.";
+    gauge ROUTER_LOG_UNSETTLED_BYTES = "waystation_router_log_unsettled_bytes",
+        "Bytes of the message log that are in the journal and in memory, not yet in the archive.";
+    histogram ROUTER_LOAD_SECONDS = "waystation_router_load_seconds" [SECONDS],
+        "Time that reading an account's state from the database takes.";
 
     counter PROCESS_CPU_MILLISECONDS_TOTAL = "waystation_process_cpu_milliseconds_total",
         "CPU time used by the process.";
@@ -210,10 +200,14 @@ pub fn certificate_expiry(host: &str, unix_seconds: i64) {
     ::metrics::gauge!(CERTIFICATE_EXPIRY, "host" => host.to_owned()).set(unix_seconds as f64);
 }
 
+/// Reads a figure that somebody else keeps.
+type Sample = Box<dyn Fn() + Send + Sync>;
+
 /// The installed exporter. Cloning is cheap.
 #[derive(Clone)]
 pub struct Exporter {
     handle: PrometheusHandle,
+    samples: Arc<Mutex<Vec<Sample>>>,
     life: Lifecycle,
     start: std::time::Instant,
 }
@@ -247,7 +241,8 @@ pub fn install(life: &Lifecycle, clock: &crate::Clock) -> Result<Exporter, Insta
     ::metrics::describe_gauge!(CERTIFICATE_EXPIRY, "When the certificate of a host expires.");
     touch();
 
-    let exporter = Exporter { handle, life: life.clone(), start: clock.instant() };
+    let samples = Arc::default();
+    let exporter = Exporter { handle, samples, life: life.clone(), start: clock.instant() };
     let upkeep = exporter.handle.clone();
     let drained = life.drained().clone();
     life.spawn_service("metrics", async move {
@@ -263,9 +258,16 @@ pub fn install(life: &Lifecycle, clock: &crate::Clock) -> Result<Exporter, Insta
 }
 
 impl Exporter {
+    /// Has `sample` called before each rendering, to set a gauge to what it is now. It must be
+    /// quick. Called a few times at start.
+    pub fn sampled(&self, sample: impl Fn() + Send + Sync + 'static) {
+        self.samples.lock().push(Box::new(sample));
+    }
+
     /// Everything in Prometheus's text format, with the process's own figures as of now.
     pub fn render(&self) -> String {
         process::update(self);
+        self.samples.lock().iter().for_each(|sample| sample());
         self.handle.render()
     }
 }

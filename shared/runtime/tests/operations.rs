@@ -29,6 +29,7 @@ async fn metrics_health_and_readiness() {
     let listeners = bind_all(&["127.0.0.1:0".parse().unwrap()], "operations.listen").unwrap();
     let address = listeners[0].address();
     let health = Health::default();
+    exporter.sampled(|| metrics::ROUTER_LOG_UNCOMMITTED_BYTES.set(7.0));
     operations::serve(listeners, exporter, health.clone(), &life);
 
     assert_eq!(get(address, "/healthz").await, (200, "ok\n".to_owned()));
@@ -38,7 +39,7 @@ async fn metrics_health_and_readiness() {
     assert_eq!(get(address, "/").await.0, 404);
 
     metrics::GATEWAY_STANZAS_IN_TOTAL.increment(3);
-    metrics::ROUTER_LOG_COMMIT_SECONDS.record(0.002);
+    metrics::ROUTER_LOAD_SECONDS.record(0.002);
     let (status, text) = get(address, "/metrics").await;
     assert_eq!(status, 200);
     for metric in metrics::catalogue() {
@@ -49,7 +50,8 @@ async fn metrics_health_and_readiness() {
         assert!(sampled, "{} has no sample:\n{text}", metric.name);
     }
     assert!(text.contains("waystation_gateway_stanzas_in_total 3"), "{text}");
-    assert!(text.contains("waystation_router_log_commit_seconds_bucket{le=\"0.0025\"} 1"), "{text}");
+    assert!(text.contains("waystation_router_load_seconds_bucket{le=\"0.0025\"} 1"), "{text}");
+    assert!(text.contains("waystation_router_log_uncommitted_bytes 7"), "{text}");
     assert!(!text.contains("waystation_process_resident_bytes 0\n"), "{text}");
 
     // It answers while tasks drain, and ends after them.
