@@ -18,6 +18,7 @@ mod hostile;
 mod kill9;
 mod login;
 mod operations;
+mod races;
 mod scenarios;
 mod streams;
 mod tokio_xmpp_client;

@@ -71,18 +71,24 @@ fn configuration_that_is_not() {
 fn the_command_line_wins_over_the_environment_over_the_file() {
     let dir = TempDir::with_prefix("waystation-test-").unwrap();
     let file = dir.path().join("waystation.toml");
-    std::fs::write(&file, "[c2s]\ndepth_max = 0\n").unwrap();
     let file = file.to_str().unwrap();
-    // A value that is not allowed tells which source was heard last.
-    let bad = waystation(&["check-config", "--config", file], &[]);
-    expect_refusal(&bad, &["depth_max"]);
-    let overridden = waystation(&["check-config", "--config", file], &[("WAYSTATION__C2S__DEPTH_MAX", "1")]);
-    expect_refusal(&overridden, &["DEPTH_MAX"]);
-    let last = waystation(
-        &["check-config", "--config", file, "--set", "c2s.depth_max=2"],
-        &[("WAYSTATION__C2S__DEPTH_MAX", "1")],
-    );
-    expect_refusal(&last, &["depth_max", "2"]);
+    // Good by itself, but not beside c2s.outbound_bytes_max: tells which source was heard last.
+    let (bad, good) = ("16000000", "20000");
+    let accepted = |in_file: &str, in_environment: Option<&str>, on_command_line: Option<&str>| {
+        std::fs::write(file, format!("[c2s]\nstanza_bytes_max = {in_file}\n")).unwrap();
+        let setting = on_command_line.map(|value| format!("c2s.stanza_bytes_max={value}"));
+        let mut args = vec!["check-config", "--config", file];
+        args.extend(setting.iter().flat_map(|setting| ["--set", setting]));
+        let environment: Vec<_> =
+            in_environment.iter().map(|value| ("WAYSTATION__C2S__STANZA_BYTES_MAX", *value)).collect();
+        waystation(&args, &environment).status.success()
+    };
+    assert!(accepted(good, None, None));
+    assert!(!accepted(bad, None, None));
+    assert!(accepted(bad, Some(good), None));
+    assert!(!accepted(good, Some(bad), None));
+    assert!(accepted(bad, Some(bad), Some(good)));
+    assert!(!accepted(good, Some(good), Some(bad)));
 }
 
 #[test]

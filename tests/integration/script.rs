@@ -9,6 +9,7 @@
 //! romeo/orchard connects                logs in, binds the resource, sends nothing else
 //! romeo/orchard authenticates           logs in without binding
 //! romeo/orchard is available            connects, sends presence, reads it back
+//! romeo/orchard has its roster          connects, asks for the roster, is available then
 //! romeo/orchard sends XML               {name} is replaced by what was caught before
 //! romeo/orchard receives XML...         these, in this order (see xml::matches)
 //! romeo/orchard receives in any order XML...
@@ -80,12 +81,13 @@ impl Stage {
         match statement.split_once(' ') {
             Some(("set", _)) => {}
             Some(("account", user)) => self.account(user),
-            Some(("server", "restarts")) => {
-                self.server.stop();
-                self.server.restart();
-            }
-            Some(("server", "crashes")) => {
-                self.server.kill9();
+            Some(("server", end)) => {
+                match end {
+                    "restarts" => self.server.stop(),
+                    "crashes" => self.server.kill9(),
+                    _ => panic!("no such end"),
+                }
+                self.clients.clear();
                 self.server.restart();
             }
             Some((name, action)) if name.contains('/') => self.act(name, action),
@@ -102,11 +104,19 @@ impl Stage {
 
     fn act(&mut self, name: &str, action: &str) {
         let (user, resource) = name.split_once('/').expect("user/resource");
-        if let "connects" | "authenticates" | "is available" = action {
+        if let "connects" | "authenticates" | "is available" | "has its roster" = action {
             self.account(user);
             let client = match action {
                 "connects" => self.server.login(user, resource),
                 "is available" => self.server.online(user, resource),
+                "has its roster" => {
+                    let mut client = self.server.login(user, resource);
+                    client.send("<iq type='get' id='roster'><query xmlns='jabber:iq:roster'/></iq>");
+                    client.expect("<iq type='result' id='roster'/>");
+                    client.send("<presence/>");
+                    client.expect("<presence from='{self}'/>");
+                    client
+                }
                 _ => {
                     let mut client = Client::connect(self.server.c2s);
                     client.authenticate(user, crate::client::PASSWORD);

@@ -156,6 +156,11 @@ impl Reader<'_> {
         loop {
             let text = self.until_byte(b'<')?;
             element.text.push_str(&unescape(&text)?);
+            if self.starts_with("<![CDATA[") {
+                let section = self.until("]]>")?;
+                element.text.push_str(section.trim_start_matches("<![CDATA["));
+                continue;
+            }
             if self.starts_with("</") {
                 let end = self.until(">")?;
                 if end.trim_start_matches("</").trim_end() != qualified {
@@ -176,7 +181,7 @@ impl Reader<'_> {
             Some(other) => return broken(format!("{:?} where a tag should start", char::from(other))),
         }
         if self.peek().is_some_and(|b| b == b'!' || b == b'?') {
-            return broken("a comment, CDATA section, declaration or processing instruction");
+            return broken("a comment, declaration or processing instruction");
         }
         let (prefix, name) = split_name(&self.name()?);
         let mut attrs = Vec::new();
@@ -455,6 +460,7 @@ mod tests {
     #[test]
     fn patterns() {
         assert!(check("<a><b/></a>", "<a><c/><b x='1'/></a>").is_ok());
+        assert!(check("<a>x&lt;y</a>", "<a>x<![CDATA[<]]>y</a>").is_ok());
         assert!(check("<a><b/><b/></a>", "<a><b/></a>").is_err());
         assert!(check("<a x='-'/>", "<a x='1'/>").is_err());
         assert!(check("<a x='*'/>", "<a/>").is_err());
