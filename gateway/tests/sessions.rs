@@ -141,6 +141,35 @@ async fn a_slow_reader_gets_everything() {
     eventually("everything is acknowledged", || edge.owner.acked() == 2000).await;
 }
 
+/// The configuration's least is ten seconds; a test asks for less.
+fn impatient() -> gateway::Settings {
+    gateway::Settings { idle_timeout: Duration::from_millis(200), ..settings(|_, _| {}) }
+}
+
+#[tokio::test]
+async fn a_silent_client_that_acknowledges_is_asked_then_given_up() {
+    let edge = start(impatient());
+    let mut client = bound(edge.plain).await;
+    client.ask(ENABLE, "/>").await;
+    client.until(R).await;
+    let rest = client.rest().await;
+    assert!(rest.contains("<connection-timeout ") && rest.ends_with("</stream:stream>"), "{rest}");
+    eventually("it may come back", || edge.owner.was_told("detached")).await;
+    assert!(!edge.owner.was_told("closed"));
+}
+
+#[tokio::test]
+async fn a_silent_client_whose_tcp_answers_is_kept() {
+    let edge = start(impatient());
+    let mut client = bound(edge.plain).await;
+    for _ in 0..3 {
+        assert_eq!(client.until(" ").await, " ");
+    }
+    assert!(!edge.owner.was_told("detached"));
+    edge.owner.deliver("<message/>");
+    assert!(client.until("/>").await.ends_with("<message/>"));
+}
+
 #[tokio::test]
 async fn oversize_ends_the_session() {
     let edge = start(settings(|c2s, _| {

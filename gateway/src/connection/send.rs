@@ -45,10 +45,7 @@ impl Connection {
             out.clear(); // Nobody can be told.
             return Poll::Ready(Ok(()));
         }
-        if !self.unsent.is_empty() {
-            self.unsent.append(out);
-            std::mem::swap(&mut self.unsent, out);
-        }
+        take_kept(&mut self.unsent, out);
         // From here on `unsent` is empty and `out` has everything.
         let mut sent = 0;
         let mut result = Poll::Ready(Ok(()));
@@ -120,5 +117,31 @@ impl Connection {
             }
         }
         self.phase = Phase::Gone;
+    }
+}
+
+/// Puts what was kept before what is new. The thread's buffer must not stay with the connection in
+/// exchange, or each one that ever stalled would hold one for good.
+fn take_kept(unsent: &mut Vec<u8>, out: &mut Vec<u8>) {
+    if !unsent.is_empty() {
+        let mut all = std::mem::take(unsent);
+        all.append(out);
+        *out = all;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_keeps_no_buffer_of_its_thread() {
+        let mut unsent = b"first".to_vec();
+        let mut out = Vec::with_capacity(64 * 1024);
+        out.extend_from_slice(b" second");
+        take_kept(&mut unsent, &mut out);
+        assert_eq!((&*out, unsent.capacity()), (&b"first second"[..], 0));
+        take_kept(&mut unsent, &mut out);
+        assert_eq!((&*out, unsent.capacity()), (&b"first second"[..], 0));
     }
 }
