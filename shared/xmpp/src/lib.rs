@@ -17,15 +17,15 @@
 //! - [`payload`]: the XEPs' payloads that several features share.
 //! - [`stream`]: the life of a stream, from its header to its close.
 
-pub mod jid;
-pub mod ns;
+pub mod element;
 pub mod error;
 pub mod escape;
-pub mod element;
-pub mod stanza;
 pub mod framing;
-pub mod sasl;
+pub mod jid;
+pub mod ns;
 pub mod payload;
+pub mod sasl;
+pub mod stanza;
 pub mod stream;
 
 pub use element::Element;
