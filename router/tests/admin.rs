@@ -14,7 +14,7 @@ use router::admin::{Admin, AdminSettings, NodeInfo};
 use runtime::{Clock, Lifecycle};
 use std::sync::Arc;
 use store::sessions::Fence;
-use store::{Attachment, Db, LogConfig, MessageLog, SessionRecord, Sessions};
+use store::{Attachment, Db, LogConfig, MessageLog, RosterItem, SessionRecord, Sessions, Subscription};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -29,6 +29,7 @@ impl OwnerPort for Owner {
         let what = match envelope.body {
             OwnerBody::Refresh { gone } => format!("refresh {gone}"),
             OwnerBody::Kick { resource, error } => format!("kick {resource:?} {}", error.condition),
+            OwnerBody::Routed { stanza, .. } => String::from_utf8_lossy(stanza.xml()).into_owned(),
             other => format!("{other:?}"),
         };
         self.0.lock().push(format!("{}: {what}", envelope.account));
@@ -40,6 +41,7 @@ struct World {
     plain: Channel,
     owner: Arc<Owner>,
     sessions: Arc<Sessions>,
+    db: Db,
     _dir: tempfile::TempDir,
 }
 
@@ -54,7 +56,7 @@ async fn world() -> World {
     let sessions = Arc::new(Sessions::memory(16));
     let ports = Ports {
         bus: Bus::Local(local),
-        db,
+        db: db.clone(),
         log: Arc::new(log),
         sessions: sessions.clone(),
         clock: Clock::manual(1_000).0,
@@ -74,7 +76,7 @@ async fn world() -> World {
     });
     let plain = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
     let channel = InterceptedService::new(plain.clone(), api::Bearer::new("secret").unwrap());
-    World { channel, plain, owner, sessions, _dir: dir }
+    World { channel, plain, owner, sessions, db, _dir: dir }
 }
 
 impl World {
@@ -239,4 +241,37 @@ async fn nobody_gets_in_without_the_token() {
     let wrong = InterceptedService::new(world.plain.clone(), api::Bearer::new("secrets").unwrap());
     let refused = SessionsClient::new(wrong).list(ListSessionsRequest::default()).await;
     assert_eq!(refused.map_err(code).unwrap_err(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn contacts_of_an_account_that_was_removed_are_told() {
+    let world = world().await;
+    world.add("juliet@example.com", "x").await.unwrap();
+    let account = world.db.account_get(&Jid::parse("juliet@example.com").unwrap()).await.unwrap().unwrap();
+    for (contact, subscription) in [
+        ("romeo@example.com", Subscription::Both),
+        ("nurse@example.com", Subscription::From),
+        ("tybalt@example.com", Subscription::None),
+        ("far@example.net", Subscription::Both),
+    ] {
+        let contact = RosterItem::new(Jid::parse(contact).unwrap());
+        let item = RosterItem { subscription, in_roster: true, ..contact };
+        world.db.roster_put(account.id, &item).await.unwrap();
+    }
+    world.told();
+    world.users().delete(DeleteUserRequest { jid: "juliet@example.com".into() }).await.unwrap();
+    let mut told: Vec<String> =
+        world.told().into_iter().filter(|told| !told.contains("refresh true")).collect();
+    told.sort();
+    let presence = |contact: &str, kind: &str| {
+        format!("{contact}: <presence from='juliet@example.com' to='{contact}' type='{kind}'/>")
+    };
+    assert_eq!(
+        told,
+        [
+            presence("nurse@example.com", "unsubscribed"),
+            presence("romeo@example.com", "unsubscribe"),
+            presence("romeo@example.com", "unsubscribed"),
+        ]
+    );
 }

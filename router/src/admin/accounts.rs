@@ -2,10 +2,11 @@
 
 use super::Admin;
 use crate::auth::credentials;
+use crate::features;
 use bus::ToOwner;
-use bus::envelope::OwnerBody;
+use bus::envelope::{OwnerBody, Receipt};
 use store::{AddError, Credential, StoreError};
-use xmpp::Jid;
+use xmpp::{Jid, Stanza};
 
 /// Why an operator's wish is not granted.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +89,14 @@ impl Admin {
         // between would hold an account that is gone.
         self.db.account_disable(account.id, true).await?;
         self.refresh(&jid, true);
+        let (_, contacts) = self.db.roster(account.id).await?;
         self.db.account_delete(&self.log, account.id).await?;
         self.refresh(&jid, true);
+        for contact in &contacts {
+            for stanza in features::endings(&jid, contact) {
+                self.send(stanza);
+            }
+        }
         tracing::info!(account = %jid, "an operator removed an account");
         Ok(())
     }
@@ -97,6 +104,17 @@ impl Admin {
     /// Has the owner of the account look at it anew.
     fn refresh(&self, jid: &Jid, gone: bool) {
         self.bus.to_owner(ToOwner { account: jid.clone(), body: OwnerBody::Refresh { gone } });
+    }
+
+    /// Sends a stanza to an account of ours.
+    fn send(&self, stanza: Stanza) {
+        let Some(to) = stanza.to().filter(|to| self.settings.hosts.iter().any(|host| host == to.domain()))
+        else {
+            return;
+        };
+        let account = to.to_bare();
+        let body = OwnerBody::Routed { stanza, receipt: Receipt::None };
+        self.bus.to_owner(ToOwner { account, body });
     }
 
     /// The keys of a password, derived on a thread that nobody else waits for.

@@ -106,6 +106,11 @@ pub(crate) fn ended(ctx: &mut Context<'_>, session: &mut Session) {
     }
 }
 
+/// What ends the subscriptions with a contact of `account`.
+pub(crate) fn endings(account: &xmpp::Jid, item: &store::RosterItem) -> Vec<Stanza> {
+    roster::endings(account, item)
+}
+
 /// Whether a message is put into the log: content of a conversation whose sender does not forbid
 /// it (XEP-0334). Rooms keep their own.
 pub(crate) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {

@@ -194,23 +194,24 @@ fn remove(ctx: &mut Context<'_>, request: &Stanza, jid: Jid) {
 
 /// What a contact is told when it is removed: both subscriptions end (§2.5.1).
 fn farewell_to(ctx: &Context<'_>, item: &RosterItem) -> Vec<Stanza> {
-    let state = State::of(Some(item));
-    let mut farewell = Vec::new();
-    let mut say = |kind, from: &Jid| {
-        farewell.push(Stanza::new(Kind::Presence(kind), Some(from), Some(&item.jid), None, ""));
-    };
-    if state.to != Half::None {
-        say(PresenceType::Unsubscribe, &ctx.account.jid);
-    }
-    if state.from != Half::None {
-        say(PresenceType::Unsubscribed, &ctx.account.jid);
-    }
-    if state.from == Half::Granted {
+    let mut farewell = endings(&ctx.account.jid, item);
+    if State::of(Some(item)).from == Half::Granted {
         for session in ctx.account.sessions.iter().filter(|s| s.available().is_some()) {
-            say(PresenceType::Unavailable, &session.jid);
+            let kind = Kind::Presence(PresenceType::Unavailable);
+            farewell.push(Stanza::new(kind, Some(&session.jid), Some(&item.jid), None, ""));
         }
     }
     farewell
+}
+
+/// What ends the subscriptions with a contact of `account`.
+pub(crate) fn endings(account: &Jid, item: &RosterItem) -> Vec<Stanza> {
+    let state = State::of(Some(item));
+    [(state.to, PresenceType::Unsubscribe), (state.from, PresenceType::Unsubscribed)]
+        .into_iter()
+        .filter(|(half, _)| *half != Half::None)
+        .map(|(_, kind)| Stanza::new(Kind::Presence(kind), Some(account), Some(&item.jid), None, ""))
+        .collect()
 }
 
 /// What all contacts are told when the account is removed.

@@ -1,6 +1,7 @@
 //! A router with a real database, and a gateway that notes what it is told.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(dead_code, reason = "each user takes a part of it")]
 
 use bus::envelope::{Bound, GatewayBody, Origin, OwnerBody, Receipt, Resumed, SessionBody};
 use bus::{Bus, ConnId, GatewayPort, LocalBus, NodeId, SessionId, ToGateway, ToOwner};
