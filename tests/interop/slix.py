@@ -75,7 +75,8 @@ class Client(slixmpp.ClientXMPP):
         self.enable_direct_tls, self.enable_starttls = direct_tls, tls and not direct_tls
         self.enable_plaintext = not tls
         if not tls:
-            self.plugin["feature_mechanisms"].config["unencrypted_scram"] = True
+            for kind in ("scram", "plain"):
+                self.plugin["feature_mechanisms"].config[f"unencrypted_{kind}"] = True
         port = self.service.direct_tls_port if direct_tls else self.service.c2s_port
         if through is not None:
             port = through.port

@@ -16,11 +16,11 @@ from relay import Relay
 ROMEO, JULIET = (aioxmpp.JID.fromstr(f"{name}@{DOMAIN}") for name in ("romeo", "juliet"))
 
 
+# aiosasl has no SHA-512; slixmpp, which has, has no channel binding that may be used with TLS 1.3.
 @pytest.mark.parametrize("mechanism,binding", [
-    ("SCRAM-SHA-1", None), ("SCRAM-SHA-256", None), ("SCRAM-SHA-512", None), ("PLAIN", None),
+    ("SCRAM-SHA-1", None), ("SCRAM-SHA-256", None), ("PLAIN", None),
     ("SCRAM-SHA-1-PLUS", "tls-exporter"), ("SCRAM-SHA-1-PLUS", "tls-server-end-point"),
     ("SCRAM-SHA-256-PLUS", "tls-exporter"), ("SCRAM-SHA-256-PLUS", "tls-server-end-point"),
-    ("SCRAM-SHA-512-PLUS", "tls-exporter"), ("SCRAM-SHA-512-PLUS", "tls-server-end-point"),
 ])
 @pytest.mark.parametrize("direct", [False, True], ids=["starttls", "direct"])
 def test_login(service, mechanism, binding, direct):
@@ -33,7 +33,7 @@ def test_login(service, mechanism, binding, direct):
     run(test())
 
 
-@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"])
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256", "PLAIN"])
 @pytest.mark.parametrize("user", ["romeo", "nobody"])
 def test_wrong_password(service, mechanism, user):
     async def test():

@@ -1,5 +1,5 @@
 """The README's walk-through, with a client from Debian and the keyboard of a newcomer: two people
-log in, add each other and talk."""
+log in, add each other and talk. What is typed is read from the README."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from harness import DOMAIN, PASSWORD
+from harness import DOMAIN, PASSWORD, ROOT
 
 # How long the screen may take to show something.
 PATIENCE_SECONDS = 30
@@ -70,66 +70,70 @@ class Terminal:
 
 @pytest.fixture
 def people(service, tmp_path):
-    """romeo and juliet before their keyboards."""
+    """Alice and Bob before their keyboards."""
     assert shutil.which("tmux") and shutil.which("profanity"), "tests/run installs them"
-    terminals = [Terminal(tmp_path, name) for name in ("romeo", "juliet")]
+    for name in ("alice", "bob"):
+        service.add_user(name)
+    terminals = [Terminal(tmp_path, name) for name in ("alice", "bob")]
     yield terminals
     for terminal in terminals:
         terminal.quit()
 
 
-def connect(terminal, service):
-    terminal.types(f"/connect {terminal.name}@{DOMAIN} server {service.host} port {service.c2s_port}")
+def walk_through():
+    """What the README tells a newcomer to type: by command, in its order."""
+    section = (ROOT / "README.md").read_text().split("## Talk to somebody")[1].split("\n## ")[0]
+    commands = [line.strip() for line in section.splitlines() if line.startswith("    /")]
+    kinds = [" ".join(command.split()[:2 if command.startswith("/sub") else 1]) for command in commands]
+    assert kinds == ["/connect", "/sub request", "/msg", "/sub allow", "/msg"], commands
+    return commands
+
+
+def log_in(terminal, service, connect):
+    """`connect` is the README's line, which takes the standard port."""
+    terminal.types(f"{connect.replace('alice', terminal.name)} port {service.c2s_port}")
     terminal.shows("(?i)enter password")
     terminal.types(PASSWORD)
-
-
-def log_in(terminal, service):
-    terminal.shows("Profanity")
-    connect(terminal, service)
-    # The certificate made at the first start is signed by nobody.
-    terminal.shows(r"/tls (allow|always)")
-    terminal.types("/tls always")
     terminal.shows(rf"{terminal.name}@{DOMAIN}(/\S+)? logged in successfully")
 
 
 def test_walk_through(service, people):
-    romeo, juliet = people
+    alice, bob = people
+    connect, ask, hello, allow, answer = walk_through()
     for person in people:
-        log_in(person, service)
+        person.shows("Profanity")
+        log_in(person, service, connect)
 
-    romeo.types(f"/roster add juliet@{DOMAIN} Juliet")
-    romeo.shows("Roster item added: juliet@localhost")
-    romeo.types(f"/sub request juliet@{DOMAIN}")
-    juliet.shows("(?i)subscription request from romeo@localhost|authorization request")
-    juliet.types(f"/sub allow romeo@{DOMAIN}")
-    romeo.shows("(?i)subscription received from|is online|authorized")
-    juliet.types(f"/sub request romeo@{DOMAIN}")
-    romeo.shows("(?i)subscription request from juliet@localhost|authorization request")
-    romeo.types(f"/sub allow juliet@{DOMAIN}")
-    juliet.shows("(?i)subscription received from|is online|authorized")
+    alice.types(ask)
+    bob.shows(f"(?i)(subscription|authorization) request from alice@{DOMAIN}")
+    alice.types(hello)
+    bob.shows("chat message: alice")
+    bob.types(allow)
+    bob.types(answer)
+    alice.shows(answer.split(maxsplit=2)[2])
+    bob.shows(answer.split(maxsplit=2)[2])
+    # Bob's window with alice shows what came first.
+    bob.shows(hello.split(maxsplit=2)[2])
 
-    romeo.types(f"/msg juliet@{DOMAIN} But soft, what light?")
-    romeo.shows("But soft, what light")
-    juliet.shows("(?i)chat message: romeo|romeo.*\\(win 2\\)|But soft, what light")
-    juliet.types("/win 2")
-    juliet.shows("But soft, what light")
-    juliet.types("Ay me! ☃")
-    juliet.shows("Ay me! ☃")
-    romeo.types("/win 2")
-    romeo.shows("Ay me! ☃")
+    alice.types("/win 1")
+    alice.shows(rf"(?i)subscription received from bob@{DOMAIN}")
+    alice.shows(rf"(?i)bob@{DOMAIN} .*is online")
+    alice.types("/win 2")
 
-    juliet.types("/disconnect")
-    juliet.shows("(?i)logged out|disconnected")
-    romeo.types("/win 2")
-    romeo.types("Still there?")
-    romeo.shows("Still there")
-    # Back again: what was said meanwhile is there.
-    juliet.types("/win 1")
-    juliet.types("/clear")
-    juliet.gone("logged out")
-    connect(juliet, service)
-    juliet.shows("logged in successfully")
-    juliet.shows("chat message: romeo")
-    juliet.types("/win 2")
-    juliet.shows("Still there")
+    # And on: they talk in that window, in any script.
+    alice.types("Ay me! ☃")
+    alice.shows("Ay me! ☃")
+    bob.shows("Ay me! ☃")
+
+    # What is said while one is away is there when he comes back.
+    bob.types("/disconnect")
+    bob.shows("(?i)logged out")
+    alice.types("Still there?")
+    alice.shows("Still there")
+    bob.types("/win 1")
+    bob.types("/clear")
+    bob.gone("logged out")
+    log_in(bob, service, connect)
+    bob.shows("chat message: alice")
+    bob.types("/win 2")
+    bob.shows("Still there")
