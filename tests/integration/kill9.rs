@@ -1,8 +1,9 @@
 //! kill -9 again and again under traffic: nothing acknowledged is lost (I1), reordered (I2) or
 //! duplicated beyond what the sender sent again (I3).
 //!
-//! Four clients with XEP-0198 send each other numbered messages. `WAYSTATION_KILLS` sets how often
-//! the server is killed. In a build with the feature `fault-injection` the server acknowledges
+//! Four clients with XEP-0198 send each other numbered messages; every other one takes its time to
+//! come back, so that many kills meet messages that are nowhere but in the server's log.
+//! `WAYSTATION_KILLS` sets how often the server is killed. In a build with the feature `fault-injection` the server acknowledges
 //! before the commit, and the test must see messages lost.
 
 use crate::client::{Client, Event};
@@ -166,13 +167,16 @@ impl<'t> Peer<'t> {
     }
 
     fn run(mut self) {
+        let mut pauses = Pauses(0x2545_F491_4F6C_DD1D);
         while self.traffic.running.load(Ordering::SeqCst) {
             // A client that is cut off in the middle of its login panics, quietly.
             let attempt = std::panic::AssertUnwindSafe(|| self.log_in());
             if let Ok(Some(mut client)) = std::panic::catch_unwind(attempt) {
                 let Err(Broken) = self.talk(&mut client) else { return client.close() };
             }
-            std::thread::sleep(TICK);
+            // While there are new messages: afterwards all hurry to the end.
+            let away = self.user % 2 == 1 && self.traffic.sending.load(Ordering::SeqCst);
+            std::thread::sleep(if away { pauses.next() } else { TICK });
         }
     }
 
