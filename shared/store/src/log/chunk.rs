@@ -1,6 +1,8 @@
 //! Settled entries of one account as bytes.
 //!
-//! `version, peers, peer*, (id - id before, flags, peer's place, stanza)*, checksum`.
+//! `version, size, content, checksum`: the content is compressed (LZ4) to less than its size, or it is
+//! as it was. It is `peers, peer*, (id - id before, flags, peer's place, stanza)*`. Stanzas are much
+//! alike: compressing them costs less CPU than writing what it saves.
 
 use super::tail::Entry;
 use super::wire::{Reader, put_bytes, put_varint, seal};
@@ -13,6 +15,8 @@ use xmpp::Jid;
 const VERSION: u8 = 1;
 /// Where a chunk ends. One stanza may be larger; it then has a chunk for itself.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// More than any chunk has when it is unpacked: a damaged size allocates no more than this.
+const CONTENT_BYTES_MAX: usize = 256 << 20;
 /// What an entry takes beside its stanza, roughly.
 const ENTRY_BYTES: usize = 16;
 
@@ -58,7 +62,6 @@ pub(super) fn encode(entries: &[Entry]) -> Chunk {
         })
         .collect();
     let mut data = Vec::with_capacity(size);
-    data.push(VERSION);
     put_varint(&mut data, peers.len() as u64);
     for peer in &peers {
         put_bytes(&mut data, peer.bare_str().as_bytes());
@@ -72,7 +75,7 @@ pub(super) fn encode(entries: &[Entry]) -> Chunk {
         put_varint(&mut data, place as u64);
         put_bytes(&mut data, &entry.stanza);
     }
-    seal(&mut data);
+    let data = pack(&data);
     Chunk {
         first_id: entries.first().map_or(LogId::MIN, |entry| entry.id),
         last_id: entries.last().map_or(LogId::MIN, |entry| entry.id),
@@ -86,7 +89,7 @@ pub(super) fn decode(
     data: Vec<u8>,
     mut wanted: impl FnMut(LogId, &Jid) -> bool,
 ) -> Result<Vec<LogEntry>, StoreError> {
-    let mut reader = Reader::open(Bytes::from(data), VERSION, "chunk")?;
+    let mut reader = unpack(data)?;
     let mut entries = Vec::new();
     let peers = read_peers(&mut reader)?;
     let mut id = 0u64;
@@ -109,8 +112,39 @@ pub(super) fn decode(
 
 /// Reads only the hashes of the peers.
 pub(super) fn decode_peers(data: Vec<u8>) -> Result<Vec<i64>, StoreError> {
-    let peers = read_peers(&mut Reader::open(Bytes::from(data), VERSION, "chunk")?)?;
+    let peers = read_peers(&mut unpack(data)?)?;
     Ok(peers.iter().map(peer_hash).collect())
+}
+
+fn pack(content: &[u8]) -> Vec<u8> {
+    let mut data = Vec::with_capacity(content.len() + 16);
+    data.push(VERSION);
+    put_varint(&mut data, content.len() as u64);
+    let start = data.len();
+    data.resize(start + lz4_flex::block::get_maximum_output_size(content.len()), 0);
+    let packed = lz4_flex::block::compress_into(content, &mut data[start..]);
+    match packed {
+        Ok(packed) if packed < content.len() => data.truncate(start + packed),
+        Ok(_) | Err(_) => {
+            data.truncate(start);
+            data.extend_from_slice(content);
+        }
+    }
+    seal(&mut data);
+    data
+}
+
+fn unpack(data: Vec<u8>) -> Result<Reader, StoreError> {
+    let mut reader = Reader::open(Bytes::from(data), VERSION, "chunk")?;
+    let size = reader.varint()?;
+    let content = reader.rest();
+    if content.len() as u64 == size {
+        return Ok(Reader::of(content, "chunk"));
+    }
+    let size = usize::try_from(size).ok().filter(|size| *size <= CONTENT_BYTES_MAX);
+    let content = size.and_then(|size| lz4_flex::block::decompress(&content, size).ok());
+    let content = content.ok_or_else(|| reader.damaged())?;
+    Ok(Reader::of(content.into(), "chunk"))
 }
 
 fn read_peers(reader: &mut Reader) -> Result<Vec<Jid>, StoreError> {

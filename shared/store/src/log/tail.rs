@@ -8,11 +8,14 @@ use crate::AccountId;
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use xmpp::Jid;
 
 /// Parts of the tails with a lock of their own.
 const SHARDS: usize = 32;
+/// Entries at a tail's end that are looked through one by one.
+const NEAR: usize = 4;
 /// What a taken id of a settled entry costs, roughly.
 const TAKEN_BYTES: usize = 16;
 
@@ -58,6 +61,17 @@ pub(super) struct Tail {
 }
 
 impl Tail {
+    /// Where an entry stands.
+    fn find(&self, id: LogId) -> Option<usize> {
+        // Mostly it is one of the last few: sessions take messages as they come.
+        let count = self.entries.len();
+        let near = count.saturating_sub(NEAR);
+        match self.entries.get(near) {
+            Some(entry) if entry.id <= id => (near..count).find(|place| self.entries[*place].id == id),
+            _ => self.entries.binary_search_by_key(&id, |entry| entry.id).ok(),
+        }
+    }
+
     /// Entries with a higher id.
     pub(super) fn after(&self, id: LogId) -> impl DoubleEndedIterator<Item = &Entry> {
         let start = self.entries.partition_point(|entry| entry.id <= id);
@@ -65,9 +79,29 @@ impl Tail {
     }
 }
 
+/// Spreads account ids, which are ours and count up: no peer can make them collide.
+#[derive(Default)]
+pub(super) struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i64(i64::from(*byte));
+        }
+    }
+
+    fn write_i64(&mut self, id: i64) {
+        self.0 = (self.0 ^ id as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Shard {
-    pub(super) tails: HashMap<AccountId, Tail>,
+    pub(super) tails: HashMap<AccountId, Tail, BuildHasherDefault<IdHasher>>,
     /// Accounts that were deleted: what still comes for them is dropped.
     forgotten: HashSet<AccountId>,
 }
@@ -147,7 +181,7 @@ impl Tails {
             return;
         }
         let tail = shard.tails.entry(account).or_default();
-        let Ok(place) = tail.entries.binary_search_by_key(&id, |entry| entry.id) else {
+        let Some(place) = tail.find(id) else {
             self.taken(tail, id);
             self.record_delivered(account, id);
             return;
@@ -196,9 +230,9 @@ impl Tails {
     pub(super) fn recover_delivered(&self, account: AccountId, id: LogId) {
         let mut shard = self.shard(account);
         let tail = shard.tails.entry(account).or_default();
-        match tail.entries.binary_search_by_key(&id, |entry| entry.id) {
-            Ok(place) => tail.entries[place].flags &= !PENDING,
-            Err(_) => self.taken(tail, id),
+        match tail.find(id) {
+            Some(place) => tail.entries[place].flags &= !PENDING,
+            None => self.taken(tail, id),
         }
     }
 

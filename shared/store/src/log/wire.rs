@@ -59,6 +59,18 @@ impl Reader {
         Ok(Reader { data: data.slice(..end), at: 1, what })
     }
 
+    /// Reads bytes that were checked already.
+    pub(super) fn of(data: Bytes, what: &'static str) -> Reader {
+        Reader { data, at: 0, what }
+    }
+
+    /// All that is left.
+    pub(super) fn rest(&mut self) -> Bytes {
+        let rest = self.data.slice(self.at..);
+        self.at = self.data.len();
+        rest
+    }
+
     pub(super) fn is_at_end(&self) -> bool {
         self.at == self.data.len()
     }
