@@ -203,3 +203,45 @@ async fn without_an_archive_only_what_is_pending_is_kept() {
     world.log.expire().await.unwrap();
     assert_eq!(world.rows("SELECT count(*) FROM log_chunk").await, 0);
 }
+
+#[tokio::test]
+async fn readers_see_each_entry_once_while_it_is_settled() {
+    let world = World::new().await;
+    let juliet = world.account("juliet@example.com").await;
+    let is_done = AtomicBool::new(false);
+    let appended = AtomicU64::new(0);
+    let write = async {
+        for n in 0..400 {
+            appended.store(n + 1, Ordering::Relaxed);
+            world.append(juliet, "a@b", &n.to_string());
+            if n % 4 == 3 {
+                world.log.flush().await.unwrap();
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        is_done.store(true, Ordering::Relaxed);
+    };
+    let settle = async {
+        while !is_done.load(Ordering::Relaxed) {
+            world.settle().await;
+            tokio::task::yield_now().await;
+        }
+    };
+    let read = async {
+        let mut seen = 0;
+        while !is_done.load(Ordering::Relaxed) {
+            let least = seen;
+            let query = PageQuery { limit: 1000, ..PageQuery::default() };
+            let page = world.log.page(juliet, &query).await.unwrap();
+            let pending = world.pending(juliet).await;
+            let count = world.log.pending_count(juliet).await.unwrap();
+            seen = pending.len();
+            assert!(count <= appended.load(Ordering::Relaxed), "counted twice");
+            assert!(least <= page.entries.len() && page.entries.len() <= seen && seen as u64 <= count);
+            assert_eq!(numbers(&page), (0..page.entries.len()).collect::<Vec<_>>());
+            assert_eq!(pending, (0..seen).map(|n| n.to_string()).collect::<Vec<_>>());
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::join!(write, settle, read);
+}
