@@ -78,22 +78,30 @@ fn set(ctx: &mut crate::context::Context<'_>, id: SessionId, feed: Feed) {
 
 fn send(ctx: &mut crate::context::Context<'_>, id: SessionId, after: LogId, page: &[LogEntry], room: usize) {
     let account = ctx.account.jid.clone();
-    let now_ms = ctx.now_ms;
+    let Some(session) = ctx.account.session(id) else { return };
+    let mut budget = ctx.settings.unacked_bytes_max.saturating_sub(session.outbound.bytes());
     let mut last = after;
+    let mut cut = false;
     for entry in page {
+        // The first one goes out whatever its size: the page is read when there is room.
+        cut = last != after && entry.stanza.len() > budget;
+        if cut {
+            break;
+        }
+        budget = budget.saturating_sub(entry.stanza.len());
         last = entry.id;
         // Another session may have it under way, or this one from before it fell behind.
         if ctx.account.sessions.iter().any(|s| s.outbound.holds(entry.id)) {
             continue;
         }
-        match restore(entry, &account, now_ms) {
+        match restore(entry, &account) {
             Ok(stanza) => ctx.actions.push(Action::Deliver { session: id, stanza, log: Some(entry.id) }),
             Err(error) => {
                 tracing::error!(%account, id = %entry.id.to_text(), %error, "an unreadable log entry")
             }
         }
     }
-    if page.len() == room {
+    if cut || page.len() == room {
         set(ctx, id, Feed::Behind { after: last, reading: false });
     } else {
         // Nothing came in between: the account was held while the page was read.
@@ -103,15 +111,10 @@ fn send(ctx: &mut crate::context::Context<'_>, id: SessionId, after: LogId, page
 }
 
 /// A logged message as it is delivered late: with its stanza-id, and the time it came in
-/// (XEP-0203) unless that is just now.
-fn restore(entry: &LogEntry, account: &Jid, now_ms: u64) -> Result<Stanza, xmpp::StreamError> {
+/// (RFC 6121 §8.5.2.2.1, XEP-0203).
+fn restore(entry: &LogEntry, account: &Jid) -> Result<Stanza, xmpp::StreamError> {
     let stanza = Stanza::parse(entry.stanza.clone())?;
     let mut added = stanza_id(entry.id, account);
-    if now_ms.saturating_sub(entry.id.time_ms()) >= LATE_MS {
-        added.push_str(&delay::element(account.domain(), entry.id.time_ms()));
-    }
+    added.push_str(&delay::element(account.domain(), entry.id.time_ms()));
     Ok(stanza.with_child(&added))
 }
-
-/// A message that waited shorter than this is not marked as delayed.
-const LATE_MS: u64 = 1_000;

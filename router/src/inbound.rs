@@ -23,7 +23,8 @@ pub(crate) fn handle(ctx: &mut Context<'_>, stanza: Stanza) {
                         && keep
                         && ctx.account.waiting >= ctx.settings.waiting_stanzas_max;
                     if full {
-                        return ctx.refuse(&stanza, StanzaCondition::ResourceConstraint);
+                        // XEP-0160 §2
+                        return ctx.refuse(&stanza, StanzaCondition::ServiceUnavailable);
                     }
                     ctx.actions.push(Action::Accept { stanza, sessions, keep });
                 }

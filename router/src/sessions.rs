@@ -66,6 +66,8 @@ fn open(account: &mut Account, jid: Jid, conn: ConnId) -> SessionId {
     let id = SessionId(u128::from_be_bytes(random()));
     metrics::ROUTER_BINDS_TOTAL.increment(1);
     metrics::ROUTER_SESSIONS.increment(1.0);
+    // Most accounts have one: room for more would be most of what an idle session costs.
+    account.sessions.reserve_exact(1);
     account.sessions.push(Session {
         id,
         jid,

@@ -284,10 +284,10 @@ impl<'a> Turn<'a> {
         let xml = stanza.xml().clone();
         let seq = session.outbound.push(xml.clone(), log);
         let conn = session.conn();
-        // Messages beyond the limits wait in the log; what cannot wait there has this much room.
+        // Messages beyond the limits wait in the log; what cannot wait there has as much room again.
         let limits = &self.shared.settings;
-        if session.outbound.unacked().len() > 4 * limits.unacked_stanzas_max
-            || session.outbound.bytes() > 4 * limits.unacked_bytes_max
+        if session.outbound.unacked().len() > 2 * limits.unacked_stanzas_max
+            || session.outbound.bytes() > 2 * limits.unacked_bytes_max
         {
             let error = xmpp::StreamError::new(
                 xmpp::error::StreamCondition::ResourceConstraint,

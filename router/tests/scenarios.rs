@@ -147,7 +147,7 @@ async fn too_many_waiting_messages_are_refused() {
         juliet.send(&format!("<message type='chat' id='m{n}' to='{to}'><body>{n}</body></message>"));
     }
     let refused = juliet.expect(&["type='error'"]).await;
-    assert!(refused.contains("id='m20'") && refused.contains("resource-constraint"), "{refused}");
+    assert!(refused.contains("id='m20'") && refused.contains("service-unavailable"), "{refused}");
 }
 
 #[tokio::test]
@@ -201,7 +201,9 @@ async fn a_request_waits_for_the_contact() {
 
 #[tokio::test]
 async fn roster_limits_and_errors() {
-    let world = world(&["juliet"]).await;
+    // This client acknowledges nothing.
+    let settings = router::Settings { unacked_stanzas_max: 100, ..harness::settings() };
+    let world = Arc::new(World::with(&["juliet"], settings, store::LogConfig::default()).await);
     let mut juliet = world.online("juliet@example.com/balcony", 0).await;
     let set = |id: &str, items: &str| {
         format!("<iq type='set' id='{id}'><query xmlns='jabber:iq:roster'>{items}</query></iq>")

@@ -150,11 +150,13 @@ pub(super) fn save(ctx: &mut Context<'_>, item: RosterItem, cause: Stanza, finis
         let then: Then = Box::new(move |ctx| match saved {
             Ok(version) => {
                 ctx.account.roster.version = version;
-                let was_in = ctx.account.roster.items.get(&item.jid).is_some_and(|old| old.in_roster);
-                if item.in_roster {
-                    push(ctx, element(&item));
-                } else if was_in {
-                    push(ctx, removed(&item.jid));
+                // A request that waits for an answer is no part of what clients see (§2.1.2).
+                let seen = |item: &RosterItem| item.in_roster.then(|| element(item));
+                let before = ctx.account.roster.items.get(&item.jid).and_then(seen);
+                match seen(&item) {
+                    Some(now) if before.as_ref() != Some(&now) => push(ctx, now),
+                    None if before.is_some() => push(ctx, removed(&item.jid)),
+                    _ => {}
                 }
                 match is_void(&item) {
                     true => ctx.account.roster.items.remove(&item.jid),

@@ -11,8 +11,8 @@ section! {
         starttls: Vec<SocketAddr> = vec![any(5222)];
         /// Addresses where TLS comes first (XEP-0368). Empty: none.
         direct_tls: Vec<SocketAddr> = vec![any(5223)];
-        /// Whether clients may log in without TLS. For tests and for networks that encrypt by
-        /// themselves.
+        /// Whether clients may log in without TLS, by PLAIN too. For load tools and for networks that
+        /// encrypt by themselves.
         allow_plaintext: bool = false;
         /// Largest stanza of a client that is logged in, in bytes.
         stanza_bytes_max: usize = 262_144, 10_000..=16_777_216;

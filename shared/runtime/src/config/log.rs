@@ -7,7 +7,7 @@ section! {
     Log "log" {
         /// Milliseconds from a message to the commit that makes it durable. It is acknowledged when
         /// it is committed, and delivered without waiting for that.
-        commit_interval_ms: u64 = 20, 1..=10_000;
+        commit_interval_ms: u64 = 50, 1..=10_000;
         /// Milliseconds to a commit that nobody waits for: what sessions have taken.
         lazy_commit_interval_ms: u64 = 5_000, 1..=600_000;
         /// Seconds after which a message moves from the journal to the archive.

@@ -115,6 +115,9 @@ impl Config {
         self.tls.check()?;
         self.sasl.check()?;
         self.session.check()?;
+        if self.session.unacked_bytes_max > self.c2s.outbound_bytes_max / 3 {
+            return broken("session.unacked_bytes_max", "expected at most a third of c2s.outbound_bytes_max");
+        }
         self.router.check()?;
         self.telemetry.check()?;
         self.check_addresses()

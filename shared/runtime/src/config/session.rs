@@ -12,11 +12,12 @@ section! {
         resume_seconds_default: u32 = 300, 0..=86_400;
         /// Most seconds that a client can ask for.
         resume_seconds_max: u32 = 600, 0..=86_400;
-        /// Most stanzas that wait for one session's acknowledgement; then the session ends and they
-        /// are delivered anew.
+        /// Most stanzas that wait for one session's acknowledgement; further messages wait in the
+        /// message log until there is room.
         unacked_stanzas_max: usize = 2_000, 10..=1_000_000;
-        /// Most bytes of such stanzas.
-        unacked_bytes_max: usize = 4_194_304, 65_536..=1_073_741_824;
+        /// Most bytes of such stanzas: at most a third of c2s.outbound_bytes_max, so that a resumed
+        /// session can be sent all of them at once.
+        unacked_bytes_max: usize = 349_525, 65_536..=1_073_741_824;
     }
 }
 
