@@ -216,9 +216,10 @@ pub(crate) fn endings(account: &Jid, item: &RosterItem) -> Vec<Stanza> {
         .collect()
 }
 
-/// What all contacts are told when the account is removed.
+/// What all contacts are told when the account is removed; that its sessions are gone they hear
+/// from their end.
 pub(super) fn farewell(ctx: &Context<'_>) -> Vec<Stanza> {
-    ctx.account.roster.items.values().flat_map(|item| farewell_to(ctx, item)).collect()
+    ctx.account.roster.items.values().flat_map(|item| endings(&ctx.account.jid, item)).collect()
 }
 
 fn removed(jid: &Jid) -> Element {
