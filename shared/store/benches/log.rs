@@ -1,7 +1,8 @@
 //! CPU of the message log per message: a message is two appends of one buffer, one wait for its
 //! commit and one note that it was taken.
 //!
-//! `cargo bench -p store --bench log [messages per second | flood]...`
+//! `cargo bench -p store --bench log [messages per second | flood | load]...`; `load` reads accounts with
+//! ten contacts each instead.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for a person at a terminal")]
 
@@ -10,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use store::{AccountId, Append, Db, LogConfig, MessageLog};
+use store::{AccountId, Append, Db, LogConfig, MessageLog, RosterItem};
 use xmpp::Jid;
 
 const ACCOUNTS: usize = 1000;
@@ -19,6 +20,7 @@ const SECONDS: u64 = 10;
 const WINDOW: u64 = 1000;
 
 struct World {
+    db: Db,
     accounts: Vec<(AccountId, Jid)>,
     log: Arc<MessageLog<u64>>,
     confirmed: Arc<AtomicU64>,
@@ -35,14 +37,14 @@ impl World {
         let confirmed = Arc::new(AtomicU64::new(0));
         let counter = confirmed.clone();
         let log = MessageLog::open(
-            db,
+            db.clone(),
             LogConfig::default(),
             Arc::new(now_ms),
             Box::new(move |waiters: Vec<u64>| {
                 counter.fetch_add(waiters.len() as u64, Ordering::Relaxed);
             }),
         );
-        World { accounts, log: Arc::new(log.await.unwrap()), confirmed, sent: 0 }
+        World { db, accounts, log: Arc::new(log.await.unwrap()), confirmed, sent: 0 }
     }
 
     fn send(&mut self) {
@@ -63,6 +65,32 @@ impl World {
         }
         self.log.delivered(*to, appended.id);
         self.sent += 1;
+    }
+
+    /// On this thread, which no task runs on.
+    fn make(&mut self, load: &str) {
+        match load.parse() {
+            Ok(per_second) => self.paced(per_second),
+            Err(_) => self.flood(),
+        }
+    }
+
+    async fn load(&self) -> u64 {
+        const LOADS: usize = 20_000;
+        for n in 0..LOADS {
+            let jid = &self.accounts[n % ACCOUNTS].1;
+            assert!(self.db.account_load(&self.log, jid).await.unwrap().unwrap().roster.len() == 10);
+        }
+        LOADS as u64
+    }
+
+    async fn befriend(&self) {
+        for (account, _) in &self.accounts {
+            for (_, contact) in &self.accounts[..10] {
+                let item = RosterItem { in_roster: true, ..RosterItem::new(contact.clone()) };
+                self.db.roster_put(*account, &item).await.unwrap();
+            }
+        }
     }
 
     fn paced(&mut self, per_second: u64) {
@@ -101,11 +129,14 @@ async fn main() {
         let task = tokio::spawn(world.log.clone().run(async {
             stopped.await.ok();
         }));
+        if load == "load" {
+            world.befriend().await;
+        }
         let (before, start) = (cpu_by_thread(), Instant::now());
-        // The load is made on this thread, which no task runs on.
-        match load.parse() {
-            Ok(per_second) => world.paced(per_second),
-            Err(_) => world.flood(),
+        if load == "load" {
+            world.sent = world.load().await;
+        } else {
+            world.make(&load);
         }
         let seconds = start.elapsed().as_secs_f64();
         let after = cpu_by_thread();

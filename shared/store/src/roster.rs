@@ -98,7 +98,7 @@ pub enum RosterChange {
     Removed(Jid),
 }
 
-type ItemRow = (String, Option<String>, i64, bool, bool, bool, Option<Vec<u8>>, Option<String>);
+pub(crate) type ItemRow = (String, Option<String>, i64, bool, bool, bool, Option<Vec<u8>>, Option<String>);
 
 /// The columns of [`ItemRow`].
 macro_rules! item_columns {
@@ -106,8 +106,9 @@ macro_rules! item_columns {
         "jid, name, subscription, ask, approved, in_roster, pending_in, groups"
     };
 }
+pub(crate) use item_columns;
 
-fn item(row: ItemRow) -> Result<RosterItem, StoreError> {
+pub(crate) fn item(row: ItemRow) -> Result<RosterItem, StoreError> {
     let (jid, name, subscription, ask, approved, in_roster, pending_in, groups) = row;
     Ok(RosterItem {
         jid: stored_jid(&jid)?,
@@ -124,10 +125,7 @@ fn item(row: ItemRow) -> Result<RosterItem, StoreError> {
 }
 
 /// Reads a whole roster.
-pub(crate) async fn load(
-    conn: &mut SqliteConnection,
-    account: AccountId,
-) -> Result<Vec<RosterItem>, StoreError> {
+async fn load(conn: &mut SqliteConnection, account: AccountId) -> Result<Vec<RosterItem>, StoreError> {
     let rows: Vec<ItemRow> =
         sqlx::query_as(concat!("SELECT ", item_columns!(), " FROM roster_item WHERE account = ?1"))
             .bind(account.0)

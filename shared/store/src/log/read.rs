@@ -3,9 +3,9 @@
 
 use super::tail::Entry;
 use super::{LogEntry, LogId, MessageLog, chunk, sql};
-use crate::{AccountId, Db, StoreError};
-use sqlx::SqliteConnection;
+use crate::{AccountId, StoreError};
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use xmpp::Jid;
 
 /// Chunks that the first statement of a page reads; each next one reads twice as many.
@@ -93,27 +93,43 @@ impl<W: Send + 'static> MessageLog<W> {
     /// # Errors
     /// The database's.
     pub async fn pending_count(&self, account: AccountId) -> Result<u64, StoreError> {
-        let Db::Sqlite(db) = &self.core.db;
-        Ok(self.waiting_with(&mut *db.readers.acquire().await?, account).await?.count)
+        Ok(self.waiting(account, 0, true).await?.count)
     }
 
-    /// How many entries no session has taken, and the oldest.
-    pub(crate) async fn waiting_with(
+    /// The last commit that is settled, to be asked before the database is read for
+    /// [`MessageLog::waiting`].
+    pub(crate) fn settled(&self) -> u64 {
+        self.core.settled.load(Ordering::Acquire)
+    }
+
+    /// How many entries no session has taken, and the oldest. The caller has just seen whether the
+    /// database has pending ones: mostly not, and then memory says it all. If something was
+    /// settled since, which may have left memory, the database is asked in the right order.
+    pub(crate) async fn waiting(
         &self,
-        conn: &mut SqliteConnection,
         account: AccountId,
+        settled: u64,
+        has_pending: bool,
     ) -> Result<Waiting, StoreError> {
-        let (count, first, taken) = {
-            let shard = self.core.tails.shard(account);
-            let tail = shard.tails.get(&account);
-            let mut pending =
-                tail.into_iter().flat_map(|tail| &tail.entries).filter(|entry| entry.is_pending()).peekable();
-            let first = pending.peek().map(|entry| entry.id);
-            (pending.count() as u64, first, tail.map(|tail| tail.taken.clone()).unwrap_or_default())
-        };
+        let (waiting, taken) = self.waiting_tail(account);
+        if !has_pending && self.settled() == settled {
+            return Ok(waiting);
+        }
         // Below the first of the tail: what was settled meanwhile is counted once.
-        let settled = sql::pending_below(conn, account, first.unwrap_or(LogId::MAX), &taken).await?;
-        Ok(Waiting { count: settled.count + count, oldest: settled.oldest.or(first) })
+        let below = waiting.oldest.unwrap_or(LogId::MAX);
+        let rows = sql::pending_below(&self.core.db, account, below, &taken).await?;
+        Ok(Waiting { count: rows.count + waiting.count, oldest: rows.oldest.or(waiting.oldest) })
+    }
+
+    /// What the tail has of it, and which rows in the database no longer count.
+    fn waiting_tail(&self, account: AccountId) -> (Waiting, Vec<LogId>) {
+        let shard = self.core.tails.shard(account);
+        let Some(tail) = shard.tails.get(&account) else {
+            return (Waiting { count: 0, oldest: None }, Vec::new());
+        };
+        let pending = || tail.entries.iter().filter(|entry| entry.is_pending());
+        let oldest = pending().next().map(|entry| entry.id);
+        (Waiting { count: pending().count() as u64, oldest }, tail.taken.clone())
     }
 
     /// A part of the account's archive.

@@ -216,17 +216,18 @@ pub(super) async fn pending(
 
 /// How many rows of `log_pending` are below an id and not among `taken`, and the oldest.
 pub(super) async fn pending_below(
-    conn: &mut SqliteConnection,
+    db: &Db,
     account: AccountId,
     below: LogId,
     taken: &[LogId],
 ) -> Result<Waiting, StoreError> {
+    let Db::Sqlite(db) = db;
     if taken.is_empty() {
         let (count, oldest): (i64, Option<i64>) =
             sqlx::query_as("SELECT count(*), min(id) FROM log_pending WHERE account = ?1 AND id < ?2")
                 .bind(account.0)
                 .bind(below.0 as i64)
-                .fetch_one(conn)
+                .fetch_one(&db.readers)
                 .await?;
         return Ok(Waiting { count: count as u64, oldest: oldest.map(|id| LogId(id as u64)) });
     }
@@ -235,7 +236,7 @@ pub(super) async fn pending_below(
         sqlx::query_as("SELECT id FROM log_pending WHERE account = ?1 AND id < ?2 ORDER BY id")
             .bind(account.0)
             .bind(below.0 as i64)
-            .fetch_all(conn)
+            .fetch_all(&db.readers)
             .await?;
     let taken: std::collections::HashSet<u64> = taken.iter().map(|id| id.0).collect();
     let mut left = rows.iter().map(|(id,)| *id as u64).filter(|id| !taken.contains(id)).peekable();
