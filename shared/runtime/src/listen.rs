@@ -309,6 +309,8 @@ mod tests {
         assert_eq!(bind_all(&both, "k").unwrap().len(), 2);
     }
 
+    const PATIENCE: Duration = Duration::from_secs(10);
+
     type Kept = Arc<Mutex<Vec<(TcpStream, Place)>>>;
 
     /// Serves until the test ends, keeping every place that is given.
@@ -327,9 +329,12 @@ mod tests {
     }
 
     async fn wait_for(kept: &Kept, count: usize) {
-        while kept.lock().len() < count {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let enough = async {
+            while kept.lock().len() < count {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, enough).await.unwrap();
     }
 
     #[tokio::test]
@@ -350,7 +355,7 @@ mod tests {
         wait_for(&kept, 1).await;
         let mut told = String::new();
         let mut second = TcpStream::connect(address).await.unwrap();
-        second.read_to_string(&mut told).await.unwrap();
+        tokio::time::timeout(PATIENCE, second.read_to_string(&mut told)).await.unwrap().unwrap();
         assert_eq!(told, "no");
 
         kept.lock().clear();
