@@ -3,7 +3,7 @@
 //! In reading order:
 //!
 //! - [`db`]: [`Db`], the port to the database, and how one is opened.
-//! - [`accounts`], [`roster`], [`private`], [`blocklist`]: one file per noun, each with the
+//! - [`accounts`], `last_activity`, [`roster`], [`private`], [`blocklist`]: one file per noun, each with the
 //!   functions that [`Db`] has for it.
 //! - [`log`]: the message log. A message is written once per account; what no session has taken
 //!   yet is the offline queue, all of it is the archive. Durability is by group commit.
@@ -16,6 +16,7 @@ pub mod accounts;
 pub mod blocklist;
 pub mod db;
 mod error;
+mod last_activity;
 pub mod log;
 pub mod private;
 pub mod roster;

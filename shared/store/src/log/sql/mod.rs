@@ -1,11 +1,14 @@
-//! Every statement of the message log.
+//! Every statement of the message log: here what reads and removes.
+
+mod settling;
+
+pub(super) use settling::Settling;
 
 use super::LogId;
-use super::chunk::Chunk;
 use super::read::Waiting;
 use crate::{AccountId, Db, StoreError};
 use sqlx::query_builder::Separated;
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection, Transaction};
+use sqlx::{QueryBuilder, Sqlite};
 
 /// Rows that one statement inserts or deletes. Each statement costs a switch to SQLite's thread
 /// and back; 5 values × 64 stay far below SQLite's limit of 32766.
@@ -15,15 +18,15 @@ const WRITERS_KEPT: i64 = 16;
 
 /// Where an earlier run's settling got to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Settled {
+pub(in crate::log) struct Settled {
     /// The last commit that is settled.
-    pub(super) commit: u64,
+    pub(in crate::log) commit: u64,
     /// The highest id that is.
-    pub(super) last_id: LogId,
+    pub(in crate::log) last_id: LogId,
 }
 
 /// Fences all earlier writers and begins a new one.
-pub(super) async fn writer_begin(db: &Db) -> Result<(i64, Settled), StoreError> {
+pub(in crate::log) async fn writer_begin(db: &Db) -> Result<(i64, Settled), StoreError> {
     let Db::Sqlite(db) = db;
     let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
     sqlx::query("UPDATE writer SET fenced = 1 WHERE NOT fenced").execute(&mut *tx).await?;
@@ -40,7 +43,10 @@ pub(super) async fn writer_begin(db: &Db) -> Result<(i64, Settled), StoreError> 
 }
 
 /// Which of these accounts do not exist.
-pub(super) async fn accounts_missing(db: &Db, accounts: &[AccountId]) -> Result<Vec<AccountId>, StoreError> {
+pub(in crate::log) async fn accounts_missing(
+    db: &Db,
+    accounts: &[AccountId],
+) -> Result<Vec<AccountId>, StoreError> {
     let Db::Sqlite(db) = db;
     let mut missing = Vec::new();
     for accounts in accounts.chunks(ROWS) {
@@ -56,144 +62,14 @@ pub(super) async fn accounts_missing(db: &Db, accounts: &[AccountId]) -> Result<
     Ok(missing)
 }
 
-/// The transaction of one settling. Rows are gathered and written many at a time.
-pub(super) struct Settling {
-    tx: Transaction<'static, Sqlite>,
-    chunks: Vec<(AccountId, LogId, LogId, Vec<u8>)>,
-    peers: Vec<(AccountId, i64, LogId)>,
-    pending: Vec<(AccountId, LogId, LogId)>,
-    taken: Vec<(AccountId, LogId)>,
-}
-
-impl Settling {
-    /// Begins, unless this writer is fenced. What follows is all there is up to `settled`.
-    pub(super) async fn begin(db: &Db, writer: i64, settled: Settled) -> Result<Settling, StoreError> {
-        let Db::Sqlite(db) = db;
-        let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let done = sqlx::query(
-            "UPDATE writer SET settled = ?2, last_id = max(last_id, ?3) WHERE id = ?1 AND NOT fenced",
-        )
-        .bind(writer)
-        .bind(settled.commit as i64)
-        .bind(settled.last_id.0 as i64)
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() != 1 {
-            return Err(StoreError::Fenced);
-        }
-        Ok(Settling { tx, chunks: vec![], peers: vec![], pending: vec![], taken: vec![] })
-    }
-
-    /// A chunk. If it is there already, from a settling whose outcome was never heard, it has
-    /// no less in it now.
-    pub(super) async fn chunk(&mut self, account: AccountId, chunk: Chunk) -> Result<(), StoreError> {
-        self.peers.extend(chunk.peers.iter().map(|peer| (account, *peer, chunk.first_id)));
-        if self.peers.len() >= ROWS {
-            self.write_peers().await?;
-        }
-        self.chunks.push((account, chunk.first_id, chunk.last_id, chunk.data));
-        if self.chunks.len() >= ROWS { self.write_chunks().await } else { Ok(()) }
-    }
-
-    /// An entry in the chunk with this first id that is pending.
-    pub(super) async fn pending(
-        &mut self,
-        account: AccountId,
-        id: LogId,
-        chunk: LogId,
-    ) -> Result<(), StoreError> {
-        self.pending.push((account, id, chunk));
-        if self.pending.len() >= ROWS { self.write_pending().await } else { Ok(()) }
-    }
-
-    /// An entry, settled before, that is no longer pending.
-    pub(super) async fn taken(&mut self, account: AccountId, id: LogId) -> Result<(), StoreError> {
-        self.taken.push((account, id));
-        if self.taken.len() >= ROWS { self.write_taken().await } else { Ok(()) }
-    }
-
-    /// Ends the transaction: from here on the journal's frames are not needed.
-    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
-        self.write_chunks().await?;
-        self.write_peers().await?;
-        self.write_pending().await?;
-        self.write_taken().await?;
-        Ok(self.tx.commit().await?)
-    }
-
-    async fn write_chunks(&mut self) -> Result<(), StoreError> {
-        let rows = std::mem::take(&mut self.chunks);
-        let into = "INSERT OR REPLACE INTO log_chunk (account, first_id, last_id, data) ";
-        insert(&mut self.tx, into, rows, |row, (account, first, last, data)| {
-            row.push_bind(account.0).push_bind(first.0 as i64).push_bind(last.0 as i64).push_bind(data);
-        })
-        .await
-    }
-
-    async fn write_peers(&mut self) -> Result<(), StoreError> {
-        let mut rows = std::mem::take(&mut self.peers);
-        while !rows.is_empty() {
-            let rest = rows.split_off(rows.len().min(ROWS));
-            let into = "INSERT OR IGNORE INTO log_chunk_peer (account, peer, first_id) ";
-            insert(&mut self.tx, into, rows, |row, (account, peer, chunk)| {
-                row.push_bind(account.0).push_bind(peer).push_bind(chunk.0 as i64);
-            })
-            .await?;
-            rows = rest;
-        }
-        Ok(())
-    }
-
-    async fn write_pending(&mut self) -> Result<(), StoreError> {
-        let rows = std::mem::take(&mut self.pending);
-        let into = "INSERT OR REPLACE INTO log_pending (account, id, first_id) ";
-        insert(&mut self.tx, into, rows, |row, (account, id, chunk)| {
-            row.push_bind(account.0).push_bind(id.0 as i64).push_bind(chunk.0 as i64);
-        })
-        .await
-    }
-
-    async fn write_taken(&mut self) -> Result<(), StoreError> {
-        let rows = std::mem::take(&mut self.taken);
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let is_full = rows.len() == ROWS;
-        let mut query = QueryBuilder::<Sqlite>::new("DELETE FROM log_pending WHERE (account, id) IN (");
-        query.push_values(rows, |mut row, (account, id)| {
-            row.push_bind(account.0).push_bind(id.0 as i64);
-        });
-        query.push(")");
-        query.build().persistent(is_full).execute(&mut *self.tx).await?;
-        Ok(())
-    }
-}
-
-async fn insert<T>(
-    conn: &mut SqliteConnection,
-    into: &'static str,
-    rows: Vec<T>,
-    mut bind: impl FnMut(&mut Separated<'_, Sqlite, &'static str>, T),
-) -> Result<(), StoreError> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    // Only the full length is worth a place in the cache of prepared statements.
-    let is_full = rows.len() == ROWS;
-    let mut query = QueryBuilder::<Sqlite>::new(into);
-    query.push_values(rows, |mut row, values| bind(&mut row, values));
-    query.build().persistent(is_full).execute(conn).await?;
-    Ok(())
-}
-
 /// A row of `log_pending`.
-pub(super) struct PendingRow {
-    pub(super) id: LogId,
-    pub(super) chunk: LogId,
+pub(in crate::log) struct PendingRow {
+    pub(in crate::log) id: LogId,
+    pub(in crate::log) chunk: LogId,
 }
 
 /// The first pending entries after an id.
-pub(super) async fn pending(
+pub(in crate::log) async fn pending(
     db: &Db,
     account: AccountId,
     after: LogId,
@@ -215,7 +91,7 @@ pub(super) async fn pending(
 }
 
 /// How many rows of `log_pending` are below an id and not among `taken`, and the oldest.
-pub(super) async fn pending_below(
+pub(in crate::log) async fn pending_below(
     db: &Db,
     account: AccountId,
     below: LogId,
@@ -245,7 +121,7 @@ pub(super) async fn pending_below(
 }
 
 /// The chunk with this first id.
-pub(super) async fn chunk_at(
+pub(in crate::log) async fn chunk_at(
     db: &Db,
     account: AccountId,
     first_id: LogId,
@@ -261,19 +137,19 @@ pub(super) async fn chunk_at(
 }
 
 /// Which chunks of an account, of those that have messages with a peer.
-pub(super) struct ChunkRange {
-    pub(super) account: AccountId,
-    pub(super) peer: Option<i64>,
+pub(in crate::log) struct ChunkRange {
+    pub(in crate::log) account: AccountId,
+    pub(in crate::log) peer: Option<i64>,
     /// Only chunks that begin before this.
-    pub(super) before: LogId,
+    pub(in crate::log) before: LogId,
     /// Where the next step begins.
-    pub(super) from: ChunkFrom,
-    pub(super) backwards: bool,
+    pub(in crate::log) from: ChunkFrom,
+    pub(in crate::log) backwards: bool,
 }
 
 /// Where reading chunks begins.
 #[derive(Clone, Copy)]
-pub(super) enum ChunkFrom {
+pub(in crate::log) enum ChunkFrom {
     /// At the chunk that has this id in its range, or the next one.
     Containing(LogId),
     /// At the first one that begins after this.
@@ -282,7 +158,7 @@ pub(super) enum ChunkFrom {
 
 impl ChunkRange {
     /// Goes on behind the chunk with this first id, in the direction of reading.
-    pub(super) fn advance(&mut self, reached: LogId) {
+    pub(in crate::log) fn advance(&mut self, reached: LogId) {
         if self.backwards {
             self.before = reached;
         } else {
@@ -292,7 +168,7 @@ impl ChunkRange {
 }
 
 /// Reads chunks, with their first ids, in the direction of the range.
-pub(super) async fn chunks(
+pub(in crate::log) async fn chunks(
     db: &Db,
     range: &ChunkRange,
     limit: i64,
@@ -351,15 +227,15 @@ pub(super) async fn chunks(
 }
 
 /// A chunk that may be too old.
-pub(super) struct OldChunk {
-    pub(super) seq: i64,
-    pub(super) is_pending: bool,
+pub(in crate::log) struct OldChunk {
+    pub(in crate::log) seq: i64,
+    pub(in crate::log) is_pending: bool,
     account: i64,
     first_id: i64,
 }
 
 /// The next chunks after this row, in the order they were settled, that end before an id.
-pub(super) async fn chunks_from(
+pub(in crate::log) async fn chunks_from(
     db: &Db,
     after: i64,
     before: LogId,
@@ -384,7 +260,7 @@ pub(super) async fn chunks_from(
 }
 
 /// The bytes of a chunk.
-pub(super) async fn chunk_data(db: &Db, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
+pub(in crate::log) async fn chunk_data(db: &Db, seq: i64) -> Result<Option<Vec<u8>>, StoreError> {
     let Db::Sqlite(db) = db;
     let row: Option<(Vec<u8>,)> = sqlx::query_as("SELECT data FROM log_chunk WHERE seq = ?1")
         .bind(seq)
@@ -394,7 +270,7 @@ pub(super) async fn chunk_data(db: &Db, seq: i64) -> Result<Option<Vec<u8>>, Sto
 }
 
 /// Removes a chunk and what refers to it.
-pub(super) async fn chunk_delete(db: &Db, old: &OldChunk, peers: &[i64]) -> Result<(), StoreError> {
+pub(in crate::log) async fn chunk_delete(db: &Db, old: &OldChunk, peers: &[i64]) -> Result<(), StoreError> {
     let Db::Sqlite(db) = db;
     let mut tx = db.writer.begin_with("BEGIN IMMEDIATE").await?;
     for peer in peers {
