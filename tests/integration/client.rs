@@ -196,11 +196,6 @@ impl Client {
         }
     }
 
-    /// Whether anything comes before the end of the connection.
-    pub fn is_answered(&mut self) -> bool {
-        self.read_some(Instant::now() + self.patience).is_ok_and(|read| read > 0)
-    }
-
     /// The next bytes, whatever they are.
     pub fn read_bytes(&mut self) -> Vec<u8> {
         assert!(self.bytes.is_empty(), "nothing is left from before");
