@@ -237,7 +237,8 @@ fn a_client_that_does_not_read() {
     }
     romeo.sync();
     let grown = server.memory_bytes().saturating_sub(before);
-    assert!(grown < 48 << 20, "{grown} bytes more for a client that does not read");
+    // The log has what is not settled yet in memory, too: most of this.
+    assert!(grown < 96 << 20, "{grown} bytes more for a client that does not read");
     // Whether it is closed or just waited for: nothing is lost, and all comes in order. What was on
     // its way when a connection broke comes again.
     let mut next = 0;
