@@ -40,7 +40,7 @@ fn dispatch(cli: cli::Cli) -> anyhow::Result<ExitCode> {
                 );
             }
             start::raise_file_limit();
-            start::runtime()?.block_on(roles::run(config, sources))
+            start::runtime(config.node.threads)?.block_on(roles::run(config, sources))
         }
         cli::Command::CheckConfig => {
             writeln!(std::io::stdout(), "The configuration is good.")?;

@@ -3,10 +3,17 @@
 use anyhow::Context;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The runtime of a serving process.
-pub fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+/// The runtime of a serving process, with so many threads; 0 is half the cores.
+pub fn runtime(threads: usize) -> anyhow::Result<tokio::runtime::Runtime> {
+    let half = || std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+    let threads = if threads == 0 { half() } else { threads };
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.enable_all().thread_name("waystation").build().context("cannot start the runtime")
+    builder
+        .worker_threads(threads)
+        .enable_all()
+        .thread_name("waystation")
+        .build()
+        .context("cannot start the runtime")
 }
 
 /// The runtime of a command that makes a few calls.

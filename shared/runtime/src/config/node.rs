@@ -15,6 +15,9 @@ section! {
         /// Parts of the service that this process runs: `all`, or a list of `gateway`, `router` and
         /// `proxy`.
         roles: Vec<Role> = vec![Role::All];
+        /// Threads that serve connections. 0: half the cores, at least one; the kernel's part of the
+        /// work and the message log take the rest. More than are busy only wake each other.
+        threads: usize = 0, 0..=1_024;
     }
 }
 
