@@ -81,7 +81,7 @@ fn send(ctx: &mut crate::context::Context<'_>, id: SessionId, after: LogId, page
     let Some(session) = ctx.account.session(id) else { return };
     let mut budget = ctx.settings.unacked_bytes_max.saturating_sub(session.outbound.bytes());
     let mut last = after;
-    let mut cut = false;
+    let (mut cut, mut sent) = (false, 0);
     for entry in page {
         // The first one goes out whatever its size: the page is read when there is room.
         cut = last != after && entry.stanza.len() > budget;
@@ -95,7 +95,10 @@ fn send(ctx: &mut crate::context::Context<'_>, id: SessionId, after: LogId, page
             continue;
         }
         match restore(entry, &account) {
-            Ok(stanza) => ctx.actions.push(Action::Deliver { session: id, stanza, log: Some(entry.id) }),
+            Ok(stanza) => {
+                sent += 1;
+                ctx.actions.push(Action::Deliver { session: id, stanza, log: Some(entry.id) });
+            }
             Err(error) => {
                 tracing::error!(%account, id = %entry.id.to_text(), %error, "an unreadable log entry")
             }
@@ -103,6 +106,10 @@ fn send(ctx: &mut crate::context::Context<'_>, id: SessionId, after: LogId, page
     }
     if cut || page.len() == room {
         set(ctx, id, Feed::Behind { after: last, reading: false });
+        if sent == 0 {
+            // No acknowledgement will ask for the next page.
+            ctx.actions.push(Action::Feed(id));
+        }
     } else {
         // Nothing came in between: the account was held while the page was read.
         set(ctx, id, Feed::Live);

@@ -79,6 +79,22 @@ async fn what_was_not_acknowledged_goes_to_the_next_session() {
 }
 
 #[tokio::test]
+async fn what_other_sessions_have_under_way_does_not_hide_the_rest() {
+    let world = world(&["juliet", "romeo"]).await;
+    let mut juliet = world.online("juliet@example.com/balcony", 0).await;
+    let first = world.online("romeo@example.com/first", 5).await;
+    let _second = world.online("romeo@example.com/second", 0).await;
+    let third = world.online("romeo@example.com/third", 0).await;
+    // A whole page of what the second session has not acknowledged, then what the third leaves.
+    for (n, to) in ["second", "second", "second", "third"].into_iter().enumerate() {
+        juliet.send(&format!("<message type='chat' to='romeo@example.com/{to}'><body>{n}</body></message>"));
+    }
+    juliet.confirmed().await;
+    third.say(SessionBody::Closed);
+    first.expect(&["<body>3</body>"]).await;
+}
+
+#[tokio::test]
 async fn a_session_is_resumed_with_what_it_missed() {
     let world = world(&["juliet", "romeo"]).await;
     let mut juliet = world.online("juliet@example.com/balcony", 0).await;
