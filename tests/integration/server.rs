@@ -169,6 +169,7 @@ impl Server {
             std::thread::sleep(Duration::from_millis(10));
         }
         process.kill().expect("kill -9");
+        let _ = process.wait();
         panic!("the server did not stop in time\n{}", self.log())
     }
 
