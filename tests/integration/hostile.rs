@@ -1,8 +1,9 @@
 //! Hostile input: each attack ends in its defined error, costs a bounded amount, and leaves the
 //! server serving others.
 
-use crate::client::{Client, DOMAIN, Event, header};
+use crate::client::{Client, DOMAIN, Event};
 use crate::server::Server;
+use crate::steps::header;
 use crate::tls;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};

@@ -1,9 +1,10 @@
 //! RFC 6120 §5 (STARTTLS), §6 (SASL), XEP-0368 (direct TLS), RFC 5929 and 9266 (channel binding),
 //! XEP-0440: every way in, and every way to be refused.
 
-use crate::client::{Client, PASSWORD, header};
+use crate::client::{Client, PASSWORD};
 use crate::scram::Scram;
 use crate::server::Server;
+use crate::steps::header;
 use crate::tls;
 use crate::xml::Element;
 use aws_lc_rs::digest;

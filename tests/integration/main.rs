@@ -8,9 +8,11 @@
 
 mod client;
 mod ledger;
+mod pattern;
 mod scram;
 mod script;
 mod server;
+mod steps;
 mod tls;
 mod xml;
 

@@ -11,7 +11,7 @@
 //! romeo/orchard is available            connects, sends presence, reads it back
 //! romeo/orchard has its roster          connects, asks for the roster, is available then
 //! romeo/orchard sends XML               {name} is replaced by what was caught before
-//! romeo/orchard receives XML...         these, in this order (see xml::matches)
+//! romeo/orchard receives XML...         these, in this order (see pattern::matches)
 //! romeo/orchard receives in any order XML...
 //! romeo/orchard receives nothing        nothing at all, once everyone's words are worked off
 //! romeo/orchard syncs                   waits until its words are worked off
@@ -24,8 +24,9 @@
 //! ```
 
 use crate::client::Client;
+use crate::pattern::Captures;
 use crate::server::Server;
-use crate::xml::{self, Captures, Piece};
+use crate::xml::{self, Piece};
 use std::collections::BTreeMap;
 
 /// Runs a script against a server of its own; panics where it is not followed.

@@ -1,7 +1,8 @@
 //! RFC 6120 §4: stream headers, features, keep-alives, and every stream error a client can cause.
 
-use crate::client::{Client, DOMAIN, PASSWORD, header};
+use crate::client::{Client, DOMAIN, PASSWORD};
 use crate::server::Server;
+use crate::steps::header;
 
 /// What a client sends in each of the stages, and the condition of the error it gets for it.
 struct Case {

@@ -4,8 +4,9 @@
 //! Its `StanzaStream` is used rather than its `Client`: in version 6 the latter misses wake-ups when
 //! something is sent while something arrives (its halves share a lock that the receiver only tries).
 
-use crate::client::{Client as Raw, PASSWORD, header};
+use crate::client::{Client as Raw, PASSWORD};
 use crate::server::Server;
+use crate::steps::header;
 use crate::tls;
 use futures_util::StreamExt;
 use sasl::common::ChannelBinding;
