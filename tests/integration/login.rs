@@ -358,24 +358,3 @@ fn attempts_from_one_address_are_limited() {
         client.scram("SCRAM-SHA-1", Scram::new("SCRAM-SHA-1", "romeo", PASSWORD, None)).unwrap_err();
     expect_failure(&client, &failure, "temporary-auth-failure");
 }
-
-#[test]
-fn certificates_are_reloaded_on_sighup() {
-    let server = Server::start(&[]);
-    let seen = || {
-        let mut client = Client::connect(server.direct_tls);
-        client.secure(tls::any_certificate());
-        client.tls().peer_certificates().unwrap()[0].clone()
-    };
-    let before = seen();
-    assert_eq!(before, seen(), "the certificate stays as it is");
-    let renewed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(server.data_dir().join("certificate.pem"), renewed.cert.pem()).unwrap();
-    std::fs::write(server.data_dir().join("key.pem"), renewed.signing_key.serialize_pem()).unwrap();
-    server.signal("HUP");
-    let deadline = std::time::Instant::now() + crate::client::PATIENCE;
-    while seen() != *renewed.cert.der() {
-        assert!(std::time::Instant::now() < deadline, "the new certificate was not loaded");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-}

@@ -16,6 +16,8 @@ mod steps;
 mod tls;
 mod xml;
 
+mod certificates;
+mod domains;
 mod hostile;
 mod kill9;
 mod login;
@@ -24,3 +26,4 @@ mod races;
 mod scenarios;
 mod streams;
 mod tokio_xmpp_client;
+mod volume;

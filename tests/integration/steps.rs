@@ -39,11 +39,16 @@ impl Client {
 
     /// STARTTLS on an open stream, or TLS from the first byte.
     pub fn secure(&mut self, config: rustls::ClientConfig) {
+        self.secure_to(config, DOMAIN);
+    }
+
+    /// The same to a host of another name.
+    pub fn secure_to(&mut self, config: rustls::ClientConfig, host: &str) {
         let Socket::Plain(socket) = std::mem::replace(&mut self.socket, Socket::Gone) else {
             panic!("TLS inside of TLS")
         };
         socket.set_read_timeout(Some(PATIENCE)).expect("a read timeout");
-        let connection = tls::connection(config, DOMAIN);
+        let connection = tls::connection(config, host);
         let mut stream = StreamOwned::new(connection, socket);
         while stream.conn.is_handshaking() {
             if let Err(error) = stream.conn.complete_io(&mut stream.sock) {
