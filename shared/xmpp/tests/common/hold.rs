@@ -197,6 +197,9 @@ fn check_changes(stanza: &Stanza, tree: &Element) {
 pub fn hold_against(xml: &[u8]) {
     let (ours, condition) = ours(xml);
     let rxml = by_rxml(xml);
+    if rxml_is_narrow(rxml.error.as_deref(), xml) {
+        return;
+    }
     let text = xml.escape_ascii();
     assert!(ours.elements.len() <= rxml.elements.len(), "let through: {text}\n{:?}", rxml.error);
     assert_eq!(ours.elements, rxml.elements[..ours.elements.len()], "{text}");
@@ -217,6 +220,12 @@ pub fn hold_against(xml: &[u8]) {
         Some(C::BadFormat | C::BadNamespacePrefix | C::PolicyViolation) => {}
         Some(other) => panic!("{other}: {text}"),
     }
+}
+
+/// Where rxml refuses what XML 1.0 has: a character reference with many zeros in front.
+fn rxml_is_narrow(error: Option<&str>, xml: &[u8]) -> bool {
+    let has = |piece: &str| memchr::memmem::find(xml, piece.as_bytes()).is_some();
+    error == Some("Error(UndeclaredEntity)") && (has("&#00") || has("&#x00"))
 }
 
 /// Where rxml lets through what XML 1.0 does not.
