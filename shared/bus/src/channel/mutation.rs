@@ -3,7 +3,7 @@
 
 /// A planted fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(not(test), allow(dead_code))]
+#[cfg_attr(not(test), allow(dead_code, reason = "only tests plant faults"))]
 pub enum Bug {
     /// The receiver delivers what it has delivered before.
     SkipDedupe,

@@ -10,7 +10,7 @@
 //! The channel is compiled into this test once more, as a copy that can have a fault planted.
 
 #[path = "../../src/channel/mod.rs"]
-#[allow(dead_code, unused_imports)]
+#[allow(dead_code, unused_imports, reason = "the simulation takes a part of the copy")]
 mod channel;
 mod network;
 mod outcome;
